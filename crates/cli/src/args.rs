@@ -1,0 +1,606 @@
+//! The command line: one definition from which parsing, help, completions and man pages come.
+//!
+//! What a flag means is said here, in its doc comment, and nowhere else. What it does lives in
+//! [`commands`](crate::commands). Groups of flags that several commands share ([`Endpoints`],
+//! [`Input`], [`Output`], [`SocketFlags`]) are structs, flattened into each command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use xebec::SocketType;
+
+use crate::codec::Format;
+use crate::quantity::{self, Patience};
+
+const ABOUT_ENDS: &str = "\
+Endpoints:
+  An ENDPOINT is bound if it says so or can only mean that, and connected otherwise:
+    @tcp://127.0.0.1:5555         bound: it begins with @ (as does one given to --bind)
+    '>tcp://*:5555'               connected: it begins with > (as does one given to --connect)
+    tcp://*:5555, tcp://0.0.0.0:5555, tcp://[::]:5555, ipc://*
+                                  bound: a wildcard stands for this machine's own addresses
+    tcp://127.0.0.1:*, tcp://127.0.0.1:0
+                                  bound: the port is to be chosen; the choice is told
+    anything else                 connected
+  Who binds and who connects does not matter to the messages, nor does the order.
+
+Exit status:
+  0 done; 1 failed (one sentence on standard error says why and what helps); 2 wrong usage;
+  124 --timeout ran out; 130 Ctrl-C (143 SIGTERM). A second Ctrl-C ends at once.";
+
+const EXAMPLES: &str = "\
+Examples:
+  xebec rep tcp://*:5555 --exec 'tr a-z A-Z'
+  echo hello | xebec req tcp://localhost:5555
+  xebec sub tcp://localhost:5556 --subscribe weather.
+  ls | xebec push tcp://localhost:5557 --rate 10/s
+  xebec proxy queue tcp://*:5559 tcp://*:5560
+  xebec demo";
+
+/// ZeroMQ from a shell: send and receive, run devices, watch, measure
+#[derive(Parser)]
+#[command(name = "xebec", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{ABOUT_ENDS}"))]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What `xebec` can be asked to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Send each line to one of the pullers in turn
+    #[command(after_long_help = ABOUT_ENDS)]
+    Push(Sender),
+    /// Print what pushers send, fairly from each
+    #[command(after_long_help = ABOUT_ENDS)]
+    Pull(Receiver),
+    /// Publish each line to the subscribers; the line's beginning is its topic
+    #[command(after_long_help = ABOUT_ENDS)]
+    Pub(Publisher),
+    /// Print what publishers send under the subscribed prefixes
+    #[command(after_long_help = ABOUT_ENDS)]
+    Sub(Subscriber),
+    /// Send each line as a request and print its reply
+    #[command(after_long_help = ABOUT_ENDS)]
+    Req(Duplex),
+    /// Answer requests: echo, a fixed text, or what a command makes of them
+    #[command(after_long_help = ABOUT_ENDS)]
+    Rep(Replier),
+    /// Send lines to the peers in turn and print what comes back, whenever it comes
+    #[command(after_long_help = ABOUT_ENDS)]
+    Dealer(TwoWay),
+    /// Talk to each peer by its address, the first frame in and out
+    #[command(
+        after_long_help = ABOUT_ENDS,
+        long_about = "Talk to each peer by its address, the first frame in and out\n\n\
+            Each message printed begins with its sender's routing id, and each line sent begins with \
+            the routing id of who shall have it, as text or as 0x and hexadecimal digits. The default \
+            --delimiter is a tab. A line with an empty address goes to whoever was heard from last. A \
+            line to an unknown peer is told on standard error; --set router_mandatory=0 drops it silently."
+    )]
+    Router(TwoWay),
+    /// Talk with exactly one peer, both ways
+    #[command(after_long_help = ABOUT_ENDS)]
+    Pair(TwoWay),
+    /// Publish, and print the subscriptions that arrive (+TOPIC and -TOPIC in text format)
+    #[command(after_long_help = ABOUT_ENDS)]
+    Xpub(TwoWay),
+    /// Subscribe, and send lines up to the publishers
+    #[command(after_long_help = ABOUT_ENDS)]
+    Xsub(UpstreamSubscriber),
+    /// Talk to plain TCP peers: the first frame is the connection, the second its bytes
+    #[command(
+        after_long_help = ABOUT_ENDS,
+        long_about = "Talk to plain TCP peers: the first frame is the connection, the second its bytes\n\n\
+            A message with an empty second frame tells that a connection came or went; sending one \
+            closes the connection. The default --delimiter is a tab. A line with an empty address goes \
+            to whoever was heard from last. With --escape, \\r and \\n can be typed and are shown."
+    )]
+    Stream(TwoWay),
+    /// Run a device between two sockets
+    #[command(after_long_help = ABOUT_ENDS)]
+    Proxy(Proxy),
+    /// Open a socket and show what happens to it: events and counters, live
+    #[command(after_long_help = ABOUT_ENDS)]
+    Watch(Watch),
+    /// Count the words of a text in parallel: ventilator, worker processes, sink, kill signal
+    #[command(long_about = "\
+Count the words of a text in parallel: ventilator, worker processes, sink, kill signal
+
+The Guide's pipeline on real input. This process PUSHes the lines of FILE over tcp, one a message, to worker \
+processes; each counts words and PUSHes its counts to the sink, which is this process again; everybody stops \
+by a kill signal that the sink publishes. The result is compared with a single-threaded count: exit status 0 \
+if they are equal, 1 if not or if a worker dies.")]
+    Demo(Demo),
+    /// Measure throughput, latency and the cost of idle connections
+    Bench(Bench),
+    /// Print the completion script for a shell
+    #[command(after_help = "\
+Examples:
+  xebec completions bash > ~/.local/share/bash-completion/completions/xebec
+  xebec completions zsh > \"${fpath[1]}/_xebec\"
+  xebec completions fish > ~/.config/fish/completions/xebec.fish")]
+    Completions {
+        /// The shell to complete in
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page, or write one page for each command into DIR
+    Man {
+        /// Where to write xebec.1, xebec-push.1 and so on; made if missing
+        #[arg(value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+    /// A worker of `xebec demo`
+    #[command(hide = true, name = "demo-worker")]
+    DemoWorker(DemoWorker),
+    /// The child of `xebec bench connections`
+    #[command(hide = true, name = "bench-connector")]
+    BenchConnector(BenchConnector),
+}
+
+/// Where to bind and connect.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Endpoints {
+    /// Where to bind or connect: tcp://HOST:PORT, ipc://PATH or inproc://NAME; wildcards are bound,
+    /// the rest connected; @ before one binds, > connects
+    #[arg(value_name = "ENDPOINT", value_hint = ValueHint::Url, required_unless_present_any = ["bind", "connect", "set"])]
+    pub(crate) any: Vec<String>,
+    /// Bind here (repeatable)
+    #[arg(short, long, value_name = "ENDPOINT", value_hint = ValueHint::Url)]
+    pub(crate) bind: Vec<String>,
+    /// Connect to this (repeatable)
+    #[arg(short, long, value_name = "ENDPOINT", value_hint = ValueHint::Url)]
+    pub(crate) connect: Vec<String>,
+}
+
+/// Settings of the socket and of what is said about it.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Socket")]
+pub(crate) struct SocketFlags {
+    /// Set a socket option by its name, such as sndhwm=10 (repeatable); `help` lists them
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The routing id that a ROUTER knows this socket by, as text or 0x and hexadecimal digits
+    #[arg(long, value_name = "ID")]
+    pub(crate) identity: Option<String>,
+    /// How long to wait at the end until all is sent: 500ms, 2s, 0 or forever (the default; a
+    /// device that was stopped waits 1s)
+    #[arg(long, value_name = "DURATION", value_parser = quantity::patience)]
+    pub(crate) linger: Option<Patience>,
+    /// Tell what happens to the connections, on standard error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// Tell nothing but failures
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// When to stop.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Limits {
+    /// Stop after N messages: those received, or those sent if nothing is received
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count)]
+    pub(crate) count: Option<u64>,
+    /// Give up (status 124) when no message could be sent or received for so long: 500ms, 2s, 1m
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How messages look as text.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Format")]
+pub(crate) struct FormatFlags {
+    /// How messages are read and printed
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Short for --format hex
+    #[arg(long, group = "short-format", conflicts_with = "format")]
+    pub(crate) hex: bool,
+    /// Short for --format base64
+    #[arg(long, group = "short-format", conflicts_with = "format")]
+    pub(crate) base64: bool,
+    /// Short for --format json
+    #[arg(long, group = "short-format", conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// Short for --format raw
+    #[arg(long, group = "short-format", conflicts_with = "format")]
+    pub(crate) raw: bool,
+    /// What stands between the frames of a message in text and raw format, such as '\t', ',' or '\0';
+    /// without it a line that is read is one frame, and frames are printed with a tab between
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) delimiter: Option<String>,
+    /// What ends a message in raw format instead of '\0'; '' makes the whole input one message
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) terminator: Option<String>,
+    /// Read and print \n, \r, \t, \0, \\ and \xHH in text format
+    #[arg(short, long)]
+    pub(crate) escape: bool,
+}
+
+impl FormatFlags {
+    /// The format that was asked for, by whichever flag.
+    pub(crate) fn chosen(&self) -> Format {
+        match (self.hex, self.base64, self.json, self.raw) {
+            (true, ..) => Format::Hex,
+            (_, true, ..) => Format::Base64,
+            (_, _, true, _) => Format::Json,
+            (.., true) => Format::Raw,
+            _ => self.format,
+        }
+    }
+}
+
+/// Where messages come from and how fast.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct Input {
+    /// Send this message instead of standard input's lines (repeatable); in --format, like a line
+    #[arg(short, long, value_name = "MESSAGE")]
+    pub(crate) text: Vec<String>,
+    /// Send the lines of this file instead of standard input's (repeatable; - is standard input)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Vec<PathBuf>,
+    /// Send each of these files as one message of one frame
+    #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
+    pub(crate) each_file: Vec<PathBuf>,
+    /// How --format is overridden for what is read
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(crate) input_format: Option<Format>,
+    /// Start over when --text, --file and --each-file are sent
+    #[arg(long)]
+    pub(crate) repeat: bool,
+    /// Send at most so many messages a second: 100, 100/s, 30/m
+    #[arg(long, value_name = "N/s", value_parser = quantity::rate)]
+    pub(crate) rate: Option<Duration>,
+    /// Wait so long between messages: 500ms, 2s
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, conflicts_with = "rate")]
+    pub(crate) interval: Option<Duration>,
+}
+
+/// A command that only sends.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Sender {
+    #[command(flatten)]
+    pub(crate) endpoints: Endpoints,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) format: FormatFlags,
+    #[command(flatten)]
+    pub(crate) socket: SocketFlags,
+}
+
+/// A command that only receives.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Receiver {
+    #[command(flatten)]
+    pub(crate) endpoints: Endpoints,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) format: FormatFlags,
+    #[command(flatten)]
+    pub(crate) socket: SocketFlags,
+}
+
+/// A command that sends and receives.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Duplex {
+    #[command(flatten)]
+    pub(crate) endpoints: Endpoints,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) format: FormatFlags,
+    #[command(flatten)]
+    pub(crate) socket: SocketFlags,
+}
+
+/// A command that sends and receives independently.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct TwoWay {
+    #[command(flatten)]
+    pub(crate) duplex: Duplex,
+    /// Only send, and stop when that is done (or after --count sent)
+    #[arg(long)]
+    pub(crate) send_only: bool,
+    /// Only receive; standard input is left alone
+    #[arg(long, conflicts_with = "send_only")]
+    pub(crate) recv_only: bool,
+}
+
+/// `xebec pub`.
+#[derive(Args, Debug, Clone)]
+#[command(long_about = "\
+Publish each line to the subscribers; the line's beginning is its topic
+
+A publisher drops what nobody has subscribed to, so the first message waits until --wait-for peers have \
+subscribed to something (one, unless told otherwise). After that, messages that match no subscription, and \
+messages for a subscriber that is slower than its high-water mark allows, are dropped, as publishers do; a \
+note at the end says how many. --set xpub_nodrop=1 waits for slow subscribers instead.")]
+pub(crate) struct Publisher {
+    #[command(flatten)]
+    pub(crate) sender: Sender,
+    /// Wait for so many subscribers before the first message; 0 sends at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) wait_for: usize,
+    /// After that, give others so long to subscribe too: 200ms
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "0")]
+    pub(crate) settle: Duration,
+}
+
+/// The prefixes that a subscriber wants.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Subscriptions {
+    /// Receive what begins with this (repeatable); everything, if none is given
+    #[arg(short, long, value_name = "PREFIX")]
+    pub(crate) subscribe: Vec<String>,
+}
+
+/// `xebec sub`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Subscriber {
+    #[command(flatten)]
+    pub(crate) receiver: Receiver,
+    #[command(flatten)]
+    pub(crate) subscriptions: Subscriptions,
+}
+
+/// `xebec xsub`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct UpstreamSubscriber {
+    #[command(flatten)]
+    pub(crate) two_way: TwoWay,
+    #[command(flatten)]
+    pub(crate) subscriptions: Subscriptions,
+}
+
+/// `xebec rep`.
+#[derive(Args, Debug, Clone)]
+#[command(long_about = "\
+Answer requests: echo, a fixed text, or what a command makes of them
+
+Requests are printed unless --quiet. With neither --exec nor --reply each request is its own reply.")]
+pub(crate) struct Replier {
+    #[command(flatten)]
+    pub(crate) receiver: Receiver,
+    /// Run this shell command for each request: the request is its standard input (frames with
+    /// --delimiter between), its standard output the reply (one newline at the end is taken off,
+    /// unless the format is raw). If it fails, that is told here and the reply is empty
+    #[arg(short = 'x', long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    pub(crate) exec: Option<String>,
+    /// Answer each request with this message; in --format, like a line
+    #[arg(long, value_name = "MESSAGE", conflicts_with = "exec")]
+    pub(crate) reply: Option<String>,
+}
+
+/// The kinds of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// Requests and replies: ROUTER in front, DEALER behind
+    Queue,
+    /// Publications and subscriptions: XSUB in front, XPUB behind
+    Forwarder,
+    /// Work: PULL in front, PUSH behind
+    Streamer,
+}
+
+/// `xebec proxy`.
+#[derive(Args, Debug, Clone)]
+#[command(long_about = "\
+Run a device between two sockets
+
+Both sides are bound, since a device is the stable node of a network; > before an endpoint (in quotes, or with \
+--connect-front and --connect-back) connects it instead. In front of a queue stand the requesters, of a forwarder \
+the publishers, of a streamer the pushers. Ctrl-C stops it and tells what it carried.")]
+pub(crate) struct Proxy {
+    /// What passes through
+    pub(crate) device: Device,
+    /// Where messages (or requests) come in
+    #[arg(value_hint = ValueHint::Url)]
+    pub(crate) front: String,
+    /// Where they go out
+    #[arg(value_hint = ValueHint::Url)]
+    pub(crate) back: String,
+    /// Publish a copy of every message here (bound, unless > stands before it)
+    #[arg(long, value_name = "ENDPOINT", value_hint = ValueHint::Url)]
+    pub(crate) capture: Option<String>,
+    /// Connect FRONT instead of binding it
+    #[arg(long)]
+    pub(crate) connect_front: bool,
+    /// Connect BACK instead of binding it
+    #[arg(long)]
+    pub(crate) connect_back: bool,
+    #[command(flatten)]
+    pub(crate) socket: SocketFlags,
+}
+
+/// `xebec watch`.
+#[derive(Args, Debug, Clone)]
+#[command(long_about = "\
+Open a socket and show what happens to it: events and counters, live
+
+What arrives is counted and thrown away (a REP leaves requests in its queue, since to take one is to owe a reply); \
+subscribers subscribe to everything. Nothing is sent.")]
+pub(crate) struct Watch {
+    /// The socket's type: pull, sub, router, …
+    #[arg(value_name = "TYPE", value_parser = socket_type)]
+    pub(crate) kind: SocketType,
+    #[command(flatten)]
+    pub(crate) endpoints: Endpoints,
+    /// How often to look at the counters
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "1s")]
+    pub(crate) every: Duration,
+    /// Stop after so long
+    #[arg(long = "for", value_name = "DURATION", value_parser = quantity::duration)]
+    pub(crate) duration: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) socket: SocketFlags,
+}
+
+/// `xebec demo`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Demo {
+    /// The text; if none is given, one of some MB is put together from what this machine has
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// How many worker processes; as many as there are processors, if not given, but at least two
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+}
+
+/// A worker of `xebec demo`: where everybody is.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct DemoWorker {
+    pub(crate) number: u16,
+    pub(crate) ventilator: String,
+    pub(crate) sink: String,
+    pub(crate) control: String,
+}
+
+/// `xebec bench`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) what: BenchKind,
+}
+
+/// What `xebec bench` can measure.
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum BenchKind {
+    /// Messages per second, one way, from PUSH to PULL
+    #[command(visible_alias = "throughput")]
+    Thr(Throughput),
+    /// Round trips between REQ and REP, one at a time
+    #[command(visible_alias = "latency")]
+    Lat(Latency),
+    /// Memory and processor time of idle connections that one process holds
+    Connections {
+        /// How many connections
+        #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, default_value = "10000")]
+        count: u64,
+        /// How long to watch them do nothing
+        #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "5s")]
+        idle: Duration,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The transports that are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// Two processes over loopback
+    Tcp,
+    /// Two processes over a Unix domain socket
+    Ipc,
+    /// Two threads of one process
+    Inproc,
+}
+
+/// `xebec bench thr`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Throughput {
+    /// How many messages
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, default_value = "5M")]
+    pub(crate) count: u64,
+    #[command(flatten)]
+    pub(crate) bench: BenchEnds,
+}
+
+/// `xebec bench lat`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Latency {
+    /// How many round trips
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, default_value = "100k")]
+    pub(crate) count: u64,
+    #[command(flatten)]
+    pub(crate) bench: BenchEnds,
+}
+
+/// What all benchmarks between two ends share.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct BenchEnds {
+    /// How many bytes in a message: 64, 8k, 1M
+    #[arg(short, long, value_name = "BYTES", value_parser = quantity::bytes, default_value = "64")]
+    pub(crate) size: usize,
+    /// What to measure over, when both ends are run here
+    #[arg(short, long, value_enum, default_value = "tcp")]
+    pub(crate) transport: Transport,
+    /// Be only the end that binds (PULL, REP), at this endpoint
+    #[arg(long, value_name = "ENDPOINT", group = "end", value_hint = ValueHint::Url)]
+    pub(crate) server: Option<String>,
+    /// Be only the end that connects (PUSH, REQ), to this endpoint; --size and --count must agree
+    #[arg(long, value_name = "ENDPOINT", group = "end", value_hint = ValueHint::Url)]
+    pub(crate) client: Option<String>,
+    /// Set an option of both sockets (repeatable), such as sndhwm=0
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print one line of JSON
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) json: bool,
+}
+
+/// The child of `xebec bench connections`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct BenchConnector {
+    pub(crate) endpoint: String,
+    pub(crate) count: u64,
+}
+
+/// A socket type by its name, such as `pull`; the draft types are not offered.
+fn socket_type(name: &str) -> Result<SocketType, String> {
+    SocketType::parse(name)
+        .filter(|kind| kind.number() <= SocketType::Stream.number())
+        .ok_or_else(|| {
+            let names: Vec<String> = SocketType::ALL
+                .iter()
+                .filter(|kind| kind.number() <= SocketType::Stream.number())
+                .map(|kind| kind.name().to_lowercase())
+                .collect();
+            format!("the types are {}", names.join(", "))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn formats_have_short_flags() {
+        for (flag, format) in [("--hex", Format::Hex), ("--base64", Format::Base64), ("--json", Format::Json), ("--raw", Format::Raw)] {
+            let cli = Cli::try_parse_from(["xebec", "pull", "tcp://*:1", flag]).unwrap();
+            let Command::Pull(receiver) = cli.command else { panic!() };
+            assert_eq!(receiver.format.chosen(), format);
+        }
+        assert!(Cli::try_parse_from(["xebec", "pull", "tcp://*:1", "--hex", "--json"]).is_err());
+    }
+
+    #[test]
+    fn an_endpoint_is_required() {
+        assert!(Cli::try_parse_from(["xebec", "pull"]).is_err());
+        assert!(Cli::try_parse_from(["xebec", "pull", "-b", "tcp://*:1"]).is_ok());
+    }
+
+    #[test]
+    fn socket_types_by_name() {
+        assert_eq!(socket_type("pull"), Ok(SocketType::Pull));
+        assert_eq!(socket_type("XREP"), Ok(SocketType::Router));
+        assert!(socket_type("poll").unwrap_err().contains("pull"));
+        assert!(socket_type("radio").is_err(), "a draft type");
+    }
+}

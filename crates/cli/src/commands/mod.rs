@@ -1,0 +1,55 @@
+//! One file per command, or per family of commands that share a loop.
+//!
+//! | file | commands |
+//! |---|---|
+//! | [`exchange`] | push, pull, pub, sub, dealer, router, pair, xpub, xsub, stream: lines in, lines out |
+//! | [`requests`] | req and rep, which alternate |
+//! | [`proxy`], [`watch`], [`demo`], [`bench`] | as they say |
+//! | [`pages`] | completions and man pages |
+//!
+//! [`open`] holds what they share: binding and connecting by the endpoint rule, options by name,
+//! waiting so that Ctrl-C is heard, and closing.
+
+mod bench;
+mod demo;
+mod exchange;
+mod open;
+mod options;
+mod pages;
+mod proxy;
+mod requests;
+mod watch;
+
+use xebec::SocketType;
+
+use crate::args::{BenchKind, Command};
+
+/// Runs one command to its end.
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Push(args) => exchange::send_only(SocketType::Push, args),
+        Command::Pull(args) => exchange::receive_only(SocketType::Pull, args, &[]),
+        Command::Pub(args) => exchange::publish(args),
+        Command::Sub(args) => exchange::receive_only(SocketType::Sub, args.receiver, &args.subscriptions.subscribe),
+        Command::Req(args) => requests::req(args),
+        Command::Rep(args) => requests::rep(args),
+        Command::Dealer(args) => exchange::two_way(SocketType::Dealer, args, &[]),
+        Command::Router(args) => exchange::two_way(SocketType::Router, args, &[]),
+        Command::Pair(args) => exchange::two_way(SocketType::Pair, args, &[]),
+        Command::Xpub(args) => exchange::two_way(SocketType::Xpub, args, &[]),
+        Command::Xsub(args) => exchange::two_way(SocketType::Xsub, args.two_way, &args.subscriptions.subscribe),
+        Command::Stream(args) => exchange::two_way(SocketType::Stream, args, &[]),
+        Command::Proxy(args) => proxy::run(args),
+        Command::Watch(args) => watch::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::DemoWorker(args) => demo::worker::run(args),
+        Command::Bench(args) => match args.what {
+            BenchKind::Thr(args) => bench::throughput::run(args),
+            BenchKind::Lat(args) => bench::latency::run(args),
+            BenchKind::Connections { count, idle, json } => bench::connections::run(count, idle, json),
+        },
+        Command::BenchConnector(args) => bench::connections::connector(&args),
+        Command::Completions { shell } => pages::completions(shell),
+        Command::Man { dir } => pages::man(dir.as_deref()),
+    }
+}

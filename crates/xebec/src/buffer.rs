@@ -1,0 +1,274 @@
+//! The byte buffers of a stream connection.
+//!
+//! An idle connection holds no buffer: both kinds are lent from the socket's [`Pool`] while
+//! there is something in them. Small frames are copied into an outgoing buffer, so that many
+//! leave in one system call; large bodies are referred to and leave by the same vectored write.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+
+/// The size of one read and of one batch of writes. Measured on loopback: 64-byte messages reach
+/// 32 M/s with 64 KiB; larger batches gain under a tenth and cost cache.
+pub(crate) const BATCH: usize = 64 * 1024;
+
+/// Bodies from this size are written from where they are and read into an allocation of their own.
+pub(crate) const LARGE: usize = 8 * 1024;
+
+/// Buffers kept for reuse; more are freed.
+const SPARE: usize = 8;
+
+/// What a partly received frame may keep of a lent buffer before it gets a small one of its own.
+const SMALL_REST: usize = 4 * 1024;
+
+/// Slices handed to one vectored write.
+const SLICES: usize = 64;
+
+/// The buffers of one socket that are not in use.
+#[derive(Default)]
+pub(crate) struct Pool {
+    reads: Vec<Vec<u8>>,
+    writes: Vec<Vec<u8>>,
+}
+
+impl Pool {
+    fn read_buffer(&mut self) -> Vec<u8> {
+        self.reads.pop().unwrap_or_else(|| vec![0; BATCH])
+    }
+
+    fn write_buffer(&mut self) -> Vec<u8> {
+        self.writes.pop().unwrap_or_else(|| Vec::with_capacity(BATCH + LARGE))
+    }
+
+    fn give_read(&mut self, buffer: Vec<u8>) {
+        if buffer.len() == BATCH && self.reads.len() < SPARE {
+            self.reads.push(buffer);
+        }
+    }
+
+    fn give_write(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() >= BATCH && self.writes.len() < SPARE {
+            buffer.clear();
+            self.writes.push(buffer);
+        }
+    }
+}
+
+/// Bytes received and not yet decoded.
+#[derive(Default)]
+pub(crate) struct Incoming {
+    /// Lent from the pool (then `BATCH` long), or small and our own, or nothing.
+    data: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Incoming {
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.data[self.start..self.end]
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline]
+    pub(crate) fn consume(&mut self, n: usize) {
+        self.start += n;
+        debug_assert!(self.start <= self.end);
+    }
+
+    /// The free room behind the bytes, at least half a batch.
+    pub(crate) fn room(&mut self, pool: &mut Pool) -> &mut [u8] {
+        if self.data.len() < BATCH {
+            let mut lent = pool.read_buffer();
+            lent[..self.len()].copy_from_slice(self.bytes());
+            (self.start, self.end) = (0, self.len());
+            self.data = lent;
+        } else if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end > BATCH / 2 {
+            self.data.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.len());
+        }
+        &mut self.data[self.end..]
+    }
+
+    pub(crate) fn filled(&mut self, n: usize) {
+        self.end += n;
+    }
+
+    /// Returns the lent buffer if (nearly) nothing is in it.
+    pub(crate) fn rest(&mut self, pool: &mut Pool) {
+        if self.data.len() < BATCH || self.len() > SMALL_REST {
+            return;
+        }
+        let rest = self.bytes().to_vec();
+        (self.start, self.end) = (0, rest.len());
+        pool.give_read(std::mem::replace(&mut self.data, rest));
+    }
+}
+
+/// Bytes encoded and not yet handed to the kernel, with the places where messages end.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    /// Full or referred-to chunks, to be written first.
+    chunks: VecDeque<Bytes>,
+    /// The buffer being filled; lent from the pool while not empty.
+    tail: Vec<u8>,
+    /// Bytes of the first chunk (or of the tail, if there is no chunk) that are written already.
+    written: usize,
+    /// Unwritten bytes in all.
+    len: usize,
+    /// Positions in the stream: how far it is encoded and where each unwritten message ends.
+    position: u64,
+    ends: VecDeque<u64>,
+}
+
+impl Outgoing {
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Messages of which at least one byte is unwritten.
+    #[inline]
+    pub(crate) fn messages(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Appends what `encode` writes.
+    #[inline]
+    pub(crate) fn append(&mut self, pool: &mut Pool, encode: impl FnOnce(&mut Vec<u8>)) {
+        if self.tail.capacity() == 0 {
+            self.tail = pool.write_buffer();
+        }
+        let before = self.tail.len();
+        encode(&mut self.tail);
+        let added = self.tail.len() - before;
+        self.len += added;
+        self.position += added as u64;
+    }
+
+    /// Appends a body without copying it.
+    pub(crate) fn append_shared(&mut self, body: Bytes) {
+        self.seal();
+        self.len += body.len();
+        self.position += body.len() as u64;
+        self.chunks.push_back(body);
+    }
+
+    /// A message ends here.
+    #[inline]
+    pub(crate) fn end_message(&mut self) {
+        self.ends.push_back(self.position);
+    }
+
+    fn seal(&mut self) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let tail = std::mem::take(&mut self.tail);
+        self.chunks.push_back(tail.into());
+    }
+
+    /// Writes everything, or as much as `write` takes: then the error is `WouldBlock`.
+    pub(crate) fn write(&mut self, pool: &mut Pool, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<()> {
+        while self.len > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let (mut n, mut offered, mut skip) = (0, 0, self.written);
+            let chunks = self.chunks.iter().map(Bytes::as_ref);
+            for chunk in chunks.chain([self.tail.as_slice()]).take(SLICES) {
+                slices[n] = IoSlice::new(&chunk[skip..]);
+                offered += slices[n].len();
+                (n, skip) = (n + 1, 0);
+            }
+            let taken = write(&slices[..n])?;
+            self.wrote(pool, taken);
+            if taken < offered {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note that `taken` bytes left.
+    fn wrote(&mut self, pool: &mut Pool, taken: usize) {
+        self.len -= taken;
+        self.written += taken;
+        while let Some(front) = self.chunks.front()
+            && self.written >= front.len()
+        {
+            self.written -= front.len();
+            self.chunks.pop_front();
+        }
+        if self.len == 0 {
+            self.written = 0;
+            pool.give_write(std::mem::take(&mut self.tail));
+            self.ends.clear();
+            return;
+        }
+        if self.chunks.is_empty() {
+            // The tail is partly written: it becomes a chunk, so that what is appended later
+            // does not make it grow.
+            self.seal();
+        }
+        let position = self.position - self.len as u64;
+        while self.ends.front().is_some_and(|&end| end <= position) {
+            self.ends.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_idle_buffer_is_lent_back() {
+        let (mut pool, mut incoming) = (Pool::default(), Incoming::default());
+        incoming.room(&mut pool)[..3].copy_from_slice(b"abc");
+        incoming.filled(3);
+        incoming.consume(1);
+        incoming.rest(&mut pool);
+        assert_eq!((incoming.bytes(), incoming.data.len(), pool.reads.len()), (&b"bc"[..], 2, 1));
+        assert!(incoming.room(&mut pool).len() >= BATCH / 2);
+        assert_eq!((incoming.bytes(), pool.reads.len()), (&b"bc"[..], 0));
+    }
+
+    proptest! {
+        /// Whatever the sizes and however short the writes: the bytes arrive in order, and a
+        /// message counts as gone exactly when its last byte is.
+        #[test]
+        fn every_byte_leaves_in_order(bodies in proptest::collection::vec((1usize..20_000, any::<bool>()), 1..40), steps in proptest::collection::vec(1usize..30_000, 1..50)) {
+            let (mut pool, mut outgoing) = (Pool::default(), Outgoing::default());
+            let (mut expected, mut ends, mut got) = (Vec::new(), Vec::new(), Vec::new());
+            let mut steps = steps.into_iter().cycle();
+            for (i, (len, shared)) in bodies.into_iter().enumerate() {
+                let body = vec![i as u8; len];
+                expected.extend_from_slice(&body);
+                if shared { outgoing.append_shared(body.into()) } else { outgoing.append(&mut pool, |out| out.extend_from_slice(&body)) }
+                outgoing.end_message();
+                ends.push(expected.len());
+                let mut budget = steps.next().unwrap();
+                let _ = outgoing.write(&mut pool, |slices| {
+                    let before = got.len();
+                    for slice in slices {
+                        let n = slice.len().min(budget);
+                        got.extend_from_slice(&slice[..n]);
+                        budget -= n;
+                    }
+                    Ok(got.len() - before)
+                });
+                prop_assert_eq!(outgoing.messages(), ends.iter().filter(|&&end| end > got.len()).count());
+                prop_assert_eq!(outgoing.len(), expected.len() - got.len());
+            }
+            outgoing.write(&mut pool, |slices| { slices.iter().for_each(|s| got.extend_from_slice(s)); Ok(slices.iter().map(|s| s.len()).sum()) }).unwrap();
+            prop_assert!(got == expected);
+        }
+    }
+}

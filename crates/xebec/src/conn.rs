@@ -1,0 +1,476 @@
+//! A stream connection: transport, protocol state and byte buffers of one peer.
+//!
+//! Whoever holds the socket's lock drives it: a calling thread, the background thread or a task.
+//! It reads and decodes on demand, and encodes straight into the outgoing buffer. It knows
+//! nothing of socket types: it turns bytes into [`Message`]s and back, answers pings, and says
+//! when and why it broke.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use zmtp::{Command, Framing, Handshake, HandshakeError, Local, Peer, Subscription, Version};
+
+use crate::buffer::{Incoming, LARGE, Outgoing, Pool};
+use crate::message::{Frame, Kind, Message};
+use crate::transport::Stream;
+
+/// How much of a body that a peer announces is allocated before it has sent that much.
+const TRUST: usize = 1 << 20;
+
+/// Frames in one message. A peer that never ends a message must not fill the memory.
+const MAX_FRAMES: usize = 1 << 20;
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The peer closed it.
+    Closed,
+    /// The transport failed.
+    Io(io::Error),
+    /// The peer did not keep to the protocol.
+    Protocol(String),
+    /// The handshake failed.
+    Handshake(HandshakeError),
+    /// The peer did not answer in time.
+    Silent(&'static str),
+    /// This side ended it.
+    Refused(&'static str),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Closed => f.write_str("the peer closed the connection"),
+            Broken::Io(error) => write!(f, "{error}"),
+            Broken::Protocol(what) => write!(f, "the peer broke the protocol: {what}"),
+            Broken::Handshake(error) => write!(f, "the handshake failed: {error}"),
+            Broken::Silent(what) => f.write_str(what),
+            Broken::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Broken::Io(error)
+    }
+}
+
+enum Phase {
+    Handshake(Box<Handshake>),
+    Traffic,
+    /// No protocol: what arrives is a message, what is sent leaves as it is (STREAM).
+    Raw,
+}
+
+/// A body under way that is longer than the buffer.
+struct LargeBody {
+    data: Vec<u8>,
+    len: usize,
+    more: bool,
+    command: bool,
+}
+
+/// One connection.
+pub(crate) struct Conn {
+    stream: Stream,
+    phase: Phase,
+    version: Version,
+    framing: Framing,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// There may be something to read; cleared when the kernel said that there is not.
+    pub(crate) readable: bool,
+    /// The kernel has room; cleared when it said that it has not.
+    pub(crate) writable: bool,
+    /// Something was received since this was last cleared (by the heartbeat).
+    pub(crate) heard: bool,
+    /// The peer asks to be given up after this much silence (the TTL of its pings).
+    pub(crate) peer_ttl: Option<Duration>,
+    /// The same as `heard`, for the peer's TTL.
+    pub(crate) heard_since_ttl: bool,
+    /// A timer watches the peer's TTL.
+    pub(crate) ttl_watched: bool,
+    /// A pong waits to be written.
+    pub(crate) owes_reply: bool,
+    /// The writing side is shut down.
+    ended: bool,
+    max_body: u64,
+    partial: Option<Message>,
+    body: Option<Box<LargeBody>>,
+}
+
+impl Conn {
+    pub(crate) fn zmtp(stream: Stream, local: Local, max_body: u64) -> Self {
+        let handshake = Box::new(Handshake::new(local));
+        Conn::new(stream, Phase::Handshake(handshake), max_body)
+    }
+
+    pub(crate) fn raw(stream: Stream) -> Self {
+        Conn::new(stream, Phase::Raw, u64::MAX)
+    }
+
+    fn new(stream: Stream, phase: Phase, max_body: u64) -> Self {
+        Conn {
+            stream,
+            phase,
+            version: Version::V3_1,
+            framing: Framing::V2,
+            incoming: Incoming::default(),
+            outgoing: Outgoing::default(),
+            readable: true,
+            writable: true,
+            heard: false,
+            peer_ttl: None,
+            heard_since_ttl: false,
+            ttl_watched: false,
+            ended: false,
+            owes_reply: false,
+            max_body,
+            partial: None,
+            body: None,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    pub(crate) fn is_raw(&self) -> bool {
+        matches!(self.phase, Phase::Raw)
+    }
+
+    pub(crate) fn in_handshake(&self) -> bool {
+        matches!(self.phase, Phase::Handshake(_))
+    }
+
+    /// Bytes encoded and not yet handed to the kernel.
+    #[inline]
+    pub(crate) fn unwritten(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Messages encoded and not yet wholly handed to the kernel.
+    #[inline]
+    pub(crate) fn unwritten_messages(&self) -> usize {
+        self.outgoing.messages()
+    }
+
+    /// Takes the handshake as far as it goes. The peer, once it is finished.
+    pub(crate) fn shake(&mut self, pool: &mut Pool) -> Result<Option<Peer>, Broken> {
+        loop {
+            let Phase::Handshake(handshake) = &mut self.phase else {
+                return Ok(None);
+            };
+            let result = handshake.input(self.incoming.bytes());
+            let output = std::mem::take(handshake.output());
+            self.outgoing.append(pool, |out| out.extend_from_slice(&output));
+            if self.unwritten() > 0 {
+                // An error is to reach the peer as well, if it can.
+                let flushed = self.flush(pool);
+                if result.is_ok() {
+                    flushed?;
+                }
+            }
+            let progress = result.map_err(Broken::Handshake)?;
+            self.incoming.consume(progress.consumed);
+            if let Some(peer) = progress.peer {
+                self.version = peer.version;
+                self.framing = peer.version.framing();
+                self.phase = Phase::Traffic;
+                return Ok(Some(peer));
+            }
+            if !self.readable || !self.fill(pool)? {
+                self.incoming.rest(pool);
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next message, reading as long as there is something to read.
+    #[inline]
+    pub(crate) fn next(&mut self, pool: &mut Pool) -> Result<Option<Message>, Broken> {
+        loop {
+            if let Some(message) = self.decode()? {
+                return Ok(Some(message));
+            }
+            if !self.readable || !self.fill(pool)? {
+                self.incoming.rest(pool);
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads once. False if there was nothing.
+    fn fill(&mut self, pool: &mut Pool) -> Result<bool, Broken> {
+        let result = match &mut self.body {
+            Some(body) => {
+                if body.data.len() == body.data.capacity() {
+                    let more = (body.len - body.data.len()).min(body.data.len().max(TRUST));
+                    body.data.reserve_exact(more);
+                }
+                self.stream.read_into(spare_capacity(&mut body.data))
+            }
+            None => {
+                let room = self.incoming.room(pool);
+                let size = room.len();
+                let result = self.stream.read(room);
+                if let Ok(n) = result {
+                    self.incoming.filled(n);
+                    // A short read emptied the kernel's buffer: the next arrival is a new edge.
+                    // Zero is the end of the stream and is dealt with below.
+                    self.readable = n == size || n == 0;
+                }
+                result
+            }
+        };
+        match result {
+            Ok(0) => Err(Broken::Closed),
+            Ok(_) => {
+                self.heard = true;
+                self.heard_since_ttl = true;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(false)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Decodes one message from what was read.
+    #[inline]
+    fn decode(&mut self) -> Result<Option<Message>, Broken> {
+        if self.is_raw() {
+            return Ok(self.decode_raw());
+        }
+        loop {
+            if self.body.is_some() {
+                let Some((frame, more, command)) = self.finish_large() else {
+                    return Ok(None);
+                };
+                if let Some(message) = self.frame(frame, more, command)? {
+                    return Ok(Some(message));
+                }
+                continue;
+            }
+            let bytes = self.incoming.bytes();
+            let header = match self.framing.decode(bytes) {
+                Ok(Some(header)) => header,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(Broken::Protocol(error.to_string())),
+            };
+            if header.body_len > self.max_body {
+                return Err(Broken::Protocol(format!(
+                    "a frame of {} bytes, where MAXMSGSIZE allows {}",
+                    header.body_len, self.max_body
+                )));
+            }
+            let whole = header.header_len as u64 + header.body_len;
+            if whole > bytes.len() as u64 {
+                if header.body_len as usize >= LARGE {
+                    self.begin_large(header)?;
+                    continue;
+                }
+                return Ok(None);
+            }
+            let body = &bytes[header.header_len..whole as usize];
+            if header.command {
+                let owned = body.to_vec();
+                self.incoming.consume(whole as usize);
+                if let Some(message) = self.command(&owned)? {
+                    return Ok(Some(message));
+                }
+                continue;
+            }
+            let frame = Frame::copy_from_slice(body);
+            self.incoming.consume(whole as usize);
+            if !header.more && self.partial.is_none() {
+                return Ok(Some(Message::single(frame)));
+            }
+            if let Some(message) = self.frame(frame, header.more, false)? {
+                return Ok(Some(message));
+            }
+        }
+    }
+
+    fn decode_raw(&mut self) -> Option<Message> {
+        let bytes = self.incoming.bytes();
+        if bytes.is_empty() {
+            return None;
+        }
+        let frame = Frame::copy_from_slice(bytes);
+        self.incoming.consume(frame.len());
+        Some(Message::single(frame))
+    }
+
+    /// Starts a body that does not fit the buffer, with what is there of it.
+    fn begin_large(&mut self, header: zmtp::Header) -> Result<(), Broken> {
+        let len = usize::try_from(header.body_len).map_err(|_| Broken::Protocol(format!("a frame of {} bytes", header.body_len)))?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(len.min(TRUST))
+            .map_err(|_| Broken::Refused("no memory for the message"))?;
+        let there = &self.incoming.bytes()[header.header_len..];
+        data.extend_from_slice(&there[..there.len().min(len)]);
+        self.incoming.consume(header.header_len + data.len());
+        self.body = Some(Box::new(LargeBody {
+            data,
+            len,
+            more: header.more,
+            command: header.command,
+        }));
+        Ok(())
+    }
+
+    fn finish_large(&mut self) -> Option<(Frame, bool, bool)> {
+        let body = self.body.take_if(|body| body.data.len() == body.len)?;
+        Some((Frame::from(body.data), body.more, body.command))
+    }
+
+    /// Adds a frame to the message under way; the message, once it is whole.
+    fn frame(&mut self, frame: Frame, more: bool, command: bool) -> Result<Option<Message>, Broken> {
+        if command {
+            return self.command(&frame);
+        }
+        match &mut self.partial {
+            Some(message) => {
+                if message.len() >= MAX_FRAMES {
+                    return Err(Broken::Protocol(format!("a message of more than {MAX_FRAMES} frames")));
+                }
+                message.push_back(frame);
+            }
+            None => self.partial = Some(Message::single(frame)),
+        }
+        Ok(if more { None } else { self.partial.take() })
+    }
+
+    fn command(&mut self, body: &[u8]) -> Result<Option<Message>, Broken> {
+        let command = Command::parse(body).map_err(|error| Broken::Protocol(error.to_string()))?;
+        match command {
+            Command::Ping { ttl_deciseconds, context } => {
+                self.peer_ttl = (ttl_deciseconds > 0).then(|| Duration::from_millis(u64::from(ttl_deciseconds) * 100));
+                // Pongs are not queued without bound for a peer that pings and does not read.
+                if self.unwritten() < 2 * crate::buffer::BATCH {
+                    let pong = Command::Pong { context };
+                    self.outgoing.append(&mut Pool::default(), |out| pong.encode_framed(out));
+                    self.owes_reply = true;
+                }
+                Ok(None)
+            }
+            Command::Subscribe(topic) => Ok(Some(Message::of_kind(Kind::Subscribe, topic))),
+            Command::Cancel(topic) => Ok(Some(Message::of_kind(Kind::Cancel, topic))),
+            Command::Error { reason } => Err(Broken::Protocol(format!("it reports: {}", String::from_utf8_lossy(reason)))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Encodes a message into the outgoing buffer.
+    #[inline]
+    pub(crate) fn encode(&mut self, message: &Message, pool: &mut Pool) {
+        if self.is_raw() || message.kind != Kind::Data {
+            return self.encode_special(message, pool);
+        }
+        let last = message.len() - 1;
+        for (i, frame) in message.frames().enumerate() {
+            let framing = self.framing;
+            match frame.shared() {
+                Some(body) if body.len() >= LARGE => {
+                    self.outgoing.append(pool, |out| framing.encode(i < last, false, body.len(), out));
+                    self.outgoing.append_shared(body.clone());
+                }
+                _ => self.outgoing.append(pool, |out| {
+                    framing.encode(i < last, false, frame.len(), out);
+                    out.extend_from_slice(frame);
+                }),
+            }
+        }
+        self.outgoing.end_message();
+    }
+
+    fn encode_special(&mut self, message: &Message, pool: &mut Pool) {
+        let version = self.version;
+        match message.kind {
+            Kind::Data => message.frames().for_each(|frame| match frame.shared() {
+                Some(body) if body.len() >= LARGE => self.outgoing.append_shared(body.clone()),
+                _ => self.outgoing.append(pool, |out| out.extend_from_slice(frame)),
+            }),
+            Kind::Subscribe => self.outgoing.append(pool, |out| Subscription::Subscribe(message.first()).encode(version, out)),
+            Kind::Cancel => self.outgoing.append(pool, |out| Subscription::Cancel(message.first()).encode(version, out)),
+        }
+        if self.unwritten() > 0 {
+            self.outgoing.end_message();
+        }
+    }
+
+    /// Sends a ping that asks to be answered with `context`.
+    pub(crate) fn ping(&mut self, ttl: Duration, pool: &mut Pool) {
+        let ping = Command::Ping {
+            ttl_deciseconds: (ttl.as_millis() / 100).min(u16::MAX.into()) as u16,
+            context: b"",
+        };
+        self.outgoing.append(pool, |out| ping.encode_framed(out));
+    }
+
+    /// Writes what is encoded, as far as the kernel takes it.
+    #[inline]
+    pub(crate) fn flush(&mut self, pool: &mut Pool) -> Result<(), Broken> {
+        if self.outgoing.len() == 0 || !self.writable {
+            return Ok(());
+        }
+        self.owes_reply = false;
+        let stream = &self.stream;
+        match self.outgoing.write(pool, |slices| stream.writev(slices)) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.writable = false;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads and throws away what the peer sent, so that closing does not reset the connection
+    /// under data that the peer has not read. True when the peer has closed its side.
+    pub(crate) fn drain(&mut self, pool: &mut Pool) -> bool {
+        self.body = None;
+        loop {
+            self.incoming = Incoming::default();
+            match self.fill(pool) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(_) => return true,
+            }
+            if !self.readable {
+                return false;
+            }
+        }
+    }
+
+    /// Shuts the writing side down; false if it was already.
+    pub(crate) fn end_output(&mut self) -> bool {
+        if std::mem::replace(&mut self.ended, true) {
+            return false;
+        }
+        self.stream.shutdown_write();
+        true
+    }
+
+    /// Bytes received that are no whole message yet.
+    pub(crate) fn has_bytes(&self) -> bool {
+        self.incoming.len() > 0
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Conn({}, ZMTP {})", self.stream.peer_address(), self.version)
+    }
+}

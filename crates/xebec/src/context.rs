@@ -1,0 +1,251 @@
+//! Contexts: what sockets share.
+//!
+//! A [`Context`] owns the background threads, the names of inproc endpoints and the account of
+//! its sockets. Clones are the same context. Nothing is global: two contexts in one process are
+//! two instances that cannot see each other's inproc endpoints, and a child process after
+//! `fork` simply makes its own.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+use zmtp::SocketType;
+
+use crate::error::SocketError;
+use crate::io::IoThread;
+use crate::options::{ContextOptions, Options};
+use crate::socket::{Core, Socket};
+use crate::transport::resolve::Resolver;
+
+/// What the sockets of a context share.
+pub(crate) struct Shared {
+    options: ContextOptions,
+    threads: Mutex<Vec<(Arc<IoThread>, JoinHandle<()>)>>,
+    sockets: Mutex<Account>,
+    /// Told whenever a socket is gone for good.
+    gone: Condvar,
+    pub(crate) inproc: Mutex<Inproc>,
+    pub(crate) resolver: Resolver,
+    next_id: AtomicU64,
+    cpus: usize,
+}
+
+#[derive(Default)]
+struct Account {
+    live: HashMap<u64, Weak<Core>>,
+    terminated: bool,
+}
+
+/// The inproc endpoints of a context.
+#[derive(Default)]
+pub(crate) struct Inproc {
+    pub(crate) bound: HashMap<String, Weak<Core>>,
+    /// Pipes that connected before anybody was bound.
+    pub(crate) waiting: HashMap<String, Vec<(Weak<Core>, u64)>>,
+}
+
+impl Shared {
+    pub(crate) fn cpus(&self) -> usize {
+        self.cpus
+    }
+
+    pub(crate) fn max_message_size(&self) -> usize {
+        self.options.max_message_size
+    }
+
+    /// The background thread for a socket with this AFFINITY: the first of the mask that has the
+    /// fewest sockets. Threads start with the first socket that needs them.
+    pub(crate) fn io_thread(&self, affinity: u64) -> io::Result<Arc<IoThread>> {
+        let mut threads = self.threads.lock();
+        if threads.is_empty() {
+            for n in 0..self.options.io_threads.max(1) {
+                threads.push(IoThread::start(n)?);
+            }
+        }
+        let allowed = |n: usize| affinity == 0 || (n < 64 && affinity & (1 << n) != 0);
+        let chosen = threads.iter().enumerate().filter(|(n, _)| allowed(*n)).min_by_key(|(_, (thread, _))| Arc::strong_count(thread));
+        let (_, (thread, _)) = chosen.unwrap_or((0, &threads[0]));
+        Ok(thread.clone())
+    }
+
+    fn socket(self: &Arc<Self>, kind: SocketType, mut options: Options) -> Result<Arc<Core>, SocketError> {
+        if self.options.ipv6 {
+            options.ipv6 = true;
+        }
+        let mut account = self.sockets.lock();
+        if account.terminated {
+            return Err(SocketError::Terminated);
+        }
+        if account.live.len() >= self.options.max_sockets {
+            return Err(SocketError::TooMany(self.options.max_sockets));
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let core = Core::new(self, id, kind, options)?;
+        account.live.insert(id, Arc::downgrade(&core));
+        Ok(core)
+    }
+
+    /// A socket has closed and nothing of it is left.
+    pub(crate) fn forget(&self, id: u64) {
+        self.sockets.lock().live.remove(&id);
+        self.gone.notify_all();
+    }
+
+    fn terminate(&self) {
+        let live: Vec<Arc<Core>> = {
+            let mut account = self.sockets.lock();
+            account.terminated = true;
+            account.live.values().filter_map(Weak::upgrade).collect()
+        };
+        live.iter().for_each(Core::terminate);
+    }
+
+    fn wait_gone(&self) {
+        let mut account = self.sockets.lock();
+        while !account.live.is_empty() {
+            self.gone.wait(&mut account);
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let threads = std::mem::take(self.threads.get_mut());
+        threads.iter().for_each(|(thread, _)| thread.stop());
+        for (_, handle) in threads {
+            // The last socket may end on a background thread, which cannot wait for itself.
+            if handle.thread().id() != std::thread::current().id() {
+                // A panic there has been reported by the panic hook already.
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+/// Held by every [`Context`] and [`Socket`] of the application; the last to go waits for what
+/// closed sockets still have to send.
+pub(crate) struct Handle(pub(crate) Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.wait_gone();
+    }
+}
+
+/// A container for sockets, their background threads and their inproc endpoints
+/// (`zmq_ctx_new`). Clones are handles to the same context.
+///
+/// When the last handle to a context is dropped (sockets count), the drop waits until closed
+/// sockets have sent what they have, as long as their LINGER allows. LINGER is without limit
+/// unless set: with an unreachable peer and messages for it, set it.
+#[derive(Clone)]
+pub struct Context(Arc<Handle>);
+
+impl Context {
+    /// A context with default settings.
+    pub fn new() -> Self {
+        Context::builder().build()
+    }
+
+    /// Settings for a context.
+    pub fn builder() -> ContextBuilder {
+        ContextBuilder(ContextOptions::default())
+    }
+
+    /// Makes an untyped socket with default options. The types in this crate's root, such as
+    /// [`Req`](crate::Req), are usually better.
+    ///
+    /// # Errors
+    /// When the context is terminated, has MAX_SOCKETS sockets, or the system is out of
+    /// descriptors.
+    pub fn socket(&self, kind: SocketType) -> Result<Socket, SocketError> {
+        self.socket_with(kind, Options::new())
+    }
+
+    /// Makes an untyped socket with the given options.
+    ///
+    /// # Errors
+    /// As [`socket`](Self::socket).
+    pub fn socket_with(&self, kind: SocketType, options: Options) -> Result<Socket, SocketError> {
+        Ok(Socket::from_core(self.0.0.socket(kind, options)?, self.0.clone()))
+    }
+
+    /// Makes every call on the context's sockets end with an error, those that block now
+    /// included, and refuses new sockets (`zmq_ctx_shutdown`). Does not wait.
+    pub fn shutdown(&self) {
+        self.0.0.terminate();
+    }
+
+    /// [Shuts down](Self::shutdown), then waits until the application has closed every socket
+    /// and their LINGER is over (`zmq_ctx_term`).
+    pub fn term(&self) {
+        self.0.0.terminate();
+        self.0.0.wait_gone();
+    }
+
+    /// Sockets that are open or still have something to send.
+    pub fn sockets(&self) -> usize {
+        self.0.0.sockets.lock().live.len()
+    }
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Context::new()
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Context({} sockets)", self.sockets())
+    }
+}
+
+/// Settings for a [`Context`] (`zmq_ctx_set`).
+#[derive(Clone, Debug)]
+pub struct ContextBuilder(ContextOptions);
+
+impl ContextBuilder {
+    /// The number of background threads, 1 unless set. They do I/O only for sockets whose
+    /// application is away; more than one pays from some gigabytes per second on.
+    pub fn io_threads(mut self, threads: usize) -> Self {
+        self.0.io_threads = threads;
+        self
+    }
+
+    /// The most sockets at a time, 1023 unless set.
+    pub fn max_sockets(mut self, sockets: usize) -> Self {
+        self.0.max_sockets = sockets;
+        self
+    }
+
+    /// The largest frame in bytes that any socket accepts; without limit unless set.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.0.max_message_size = bytes;
+        self
+    }
+
+    /// Whether sockets use IPv6 unless their own option says otherwise; no unless set.
+    pub fn ipv6(mut self, on: bool) -> Self {
+        self.0.ipv6 = on;
+        self
+    }
+
+    /// The context.
+    pub fn build(self) -> Context {
+        let shared = Arc::new(Shared {
+            options: self.0,
+            threads: Mutex::new(Vec::new()),
+            sockets: Mutex::new(Account::default()),
+            gone: Condvar::new(),
+            inproc: Mutex::new(Inproc::default()),
+            resolver: Resolver::new(),
+            next_id: AtomicU64::new(0),
+            cpus: std::thread::available_parallelism().map_or(1, |n| n.get()),
+        });
+        Context(Arc::new(Handle(shared)))
+    }
+}

@@ -1,0 +1,145 @@
+//! Who looks after a socket's data: the calling thread or the background thread.
+//!
+//! Every socket has one set of descriptors. While that set is *armed*, the background thread is
+//! woken by it and does the I/O. A caller that keeps coming takes a *lease*: the set is disarmed
+//! and the background thread is not woken for packets that the caller is about to read itself.
+//! While leases are out, the background thread ticks; a lease whose holder neither sleeps in a
+//! call nor came by since the last tick is taken back.
+//!
+//! This is the pure decision; the socket carries it out under its lock. `tests/model.rs` checks
+//! that no packet is left with nobody looking.
+
+/// The state of one socket's lease, kept under the socket's lock.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    armed: bool,
+    /// Callers that sleep on the set right now: they are woken by it themselves.
+    inside: usize,
+    /// Whether a caller came by since the last tick.
+    visited: bool,
+    /// Whether the background thread ticks for this socket.
+    ticking: bool,
+}
+
+/// What the background thread is to do after a tick.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tick {
+    /// The lease stands: tick again.
+    Again,
+    /// A caller sleeps inside: it needs no tick until it leaves.
+    Rest,
+    /// The caller stopped coming: arm the set and drive what is left.
+    TakeBack,
+    /// Nothing is leased.
+    Done,
+}
+
+impl Lease {
+    pub(crate) fn new() -> Self {
+        Lease {
+            armed: true,
+            inside: 0,
+            visited: false,
+            ticking: false,
+        }
+    }
+
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed
+    }
+
+    /// A caller came to do the I/O itself. True if the set is to be disarmed now.
+    #[must_use]
+    pub(crate) fn take(&mut self) -> bool {
+        self.visited = true;
+        std::mem::take(&mut self.armed)
+    }
+
+    /// A caller is about to sleep on the set, having taken the lease.
+    pub(crate) fn enter(&mut self) {
+        debug_assert!(!self.armed);
+        self.inside += 1;
+    }
+
+    /// A caller woke up.
+    pub(crate) fn leave(&mut self) {
+        self.inside -= 1;
+        self.visited = true;
+    }
+
+    /// A caller is done with its call and expects to be back soon. True if the background thread
+    /// must be asked to tick.
+    #[must_use]
+    pub(crate) fn keep(&mut self) -> bool {
+        !self.armed && !std::mem::replace(&mut self.ticking, true)
+    }
+
+    /// A caller is done with its call and does not know when it will be back. True if the set is
+    /// to be armed now.
+    #[must_use]
+    pub(crate) fn give_back(&mut self) -> bool {
+        if self.inside > 0 || self.armed || self.ticking {
+            return false;
+        }
+        self.armed = true;
+        true
+    }
+
+    /// A task goes to sleep until it is woken: the background thread must look, now.
+    #[must_use]
+    pub(crate) fn give_up(&mut self) -> bool {
+        self.inside == 0 && !std::mem::replace(&mut self.armed, true)
+    }
+
+    pub(crate) fn is_ticking(&self) -> bool {
+        self.ticking
+    }
+
+    /// The background thread's tick.
+    #[must_use]
+    pub(crate) fn tick(&mut self) -> Tick {
+        let visited = std::mem::take(&mut self.visited);
+        let tick = match () {
+            () if self.armed => Tick::Done,
+            () if visited => Tick::Again,
+            () if self.inside > 0 => Tick::Rest,
+            () => Tick::TakeBack,
+        };
+        if tick == Tick::TakeBack {
+            self.armed = true;
+        }
+        self.ticking = tick == Tick::Again;
+        tick
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_that_stops_coming_loses_the_lease_at_the_second_tick() {
+        let mut lease = Lease::new();
+        assert!(lease.take());
+        assert!(lease.keep(), "the first lease starts the tick");
+        assert_eq!(lease.tick(), Tick::Again);
+        assert!(!lease.take());
+        assert!(!lease.keep(), "it ticks already");
+        assert_eq!(lease.tick(), Tick::Again);
+        assert_eq!(lease.tick(), Tick::TakeBack);
+        assert!(lease.is_armed() && !lease.is_ticking());
+    }
+
+    #[test]
+    fn a_sleeper_needs_no_tick_and_is_not_robbed() {
+        let mut lease = Lease::new();
+        assert!(lease.take());
+        lease.enter();
+        assert!(lease.keep());
+        assert_eq!(lease.tick(), Tick::Again);
+        assert_eq!(lease.tick(), Tick::Rest);
+        assert!(!lease.give_up(), "somebody sleeps inside");
+        lease.leave();
+        assert!(lease.give_back());
+    }
+}

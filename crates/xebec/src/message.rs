@@ -1,0 +1,493 @@
+//! Frames and messages.
+//!
+//! A [`Frame`] is one body of bytes: 64 bytes by value, so that small bodies live inside it and
+//! cost no allocation; larger ones are a shared [`Bytes`] and are never copied by a clone, a
+//! fan-out or a move between threads. A [`Message`] is one or more frames that travel together
+//! or not at all (RFC 23, "a message is one or more frames").
+//!
+//! What does not live here: how frames look on the wire (crate `xebec-zmtp`) and how they are
+//! queued (`pipe`).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::{Deref, Index};
+
+use bytes::Bytes;
+
+/// The longest body that is kept inside a [`Frame`] itself.
+const INLINE: usize = 62;
+
+/// One frame of a message: an opaque body of zero or more bytes.
+///
+/// Cloning is cheap: a small body is copied, a larger one is shared.
+#[derive(Clone)]
+pub struct Frame(Body);
+
+#[derive(Clone)]
+enum Body {
+    Inline { len: u8, data: [u8; INLINE] },
+    Shared(Bytes),
+}
+
+const _: () = assert!(size_of::<Frame>() == 64);
+
+impl Frame {
+    /// An empty frame, such as the delimiter of a request envelope (RFC 28).
+    pub const fn new() -> Self {
+        Frame(Body::Inline {
+            len: 0,
+            data: [0; INLINE],
+        })
+    }
+
+    /// A frame with a copy of `body`.
+    #[inline]
+    pub fn copy_from_slice(body: &[u8]) -> Self {
+        if body.len() <= INLINE {
+            let mut data = [0; INLINE];
+            data[..body.len()].copy_from_slice(body);
+            Frame(Body::Inline {
+                len: body.len() as u8,
+                data,
+            })
+        } else {
+            Frame(Body::Shared(Bytes::copy_from_slice(body)))
+        }
+    }
+
+    /// A frame over static bytes, which are never copied.
+    pub const fn from_static(body: &'static [u8]) -> Self {
+        Frame(Body::Shared(Bytes::from_static(body)))
+    }
+
+    /// The length of the body in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Body::Inline { len, .. } => *len as usize,
+            Body::Shared(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the body has no bytes.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The body.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Body::Inline { len, data } => &data[..*len as usize],
+            Body::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The body as shared bytes: no copy for a large body, one small copy for an inline one.
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Body::Inline { len, data } => Bytes::copy_from_slice(&data[..len as usize]),
+            Body::Shared(bytes) => bytes,
+        }
+    }
+
+    /// The body as text, with U+FFFD in place of what is not UTF-8.
+    pub fn to_string_lossy(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.as_bytes())
+    }
+
+    /// The shared bytes of a body that is not kept inline.
+    #[inline]
+    pub(crate) fn shared(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Body::Inline { .. } => None,
+            Body::Shared(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Frame::new()
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> PartialEq<T> for Frame {
+    fn eq(&self, other: &T) -> bool {
+        self.as_bytes() == other.as_ref()
+    }
+}
+
+impl Eq for Frame {}
+
+impl std::hash::Hash for Frame {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+/// Prints as the Guide's `s_dump` does: the length in three digits, then the text, or
+/// hexadecimal digits when a byte is not printable ASCII.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{:03}] ", self.len())?;
+        if self.iter().all(|b| (0x20..0x7f).contains(b)) {
+            f.write_str(&self.to_string_lossy())
+        } else {
+            self.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+        }
+    }
+}
+
+impl From<Bytes> for Frame {
+    fn from(body: Bytes) -> Self {
+        if body.len() <= INLINE {
+            Frame::copy_from_slice(&body)
+        } else {
+            Frame(Body::Shared(body))
+        }
+    }
+}
+
+impl From<Vec<u8>> for Frame {
+    fn from(body: Vec<u8>) -> Self {
+        if body.len() <= INLINE {
+            Frame::copy_from_slice(&body)
+        } else {
+            Frame(Body::Shared(body.into()))
+        }
+    }
+}
+
+impl From<String> for Frame {
+    fn from(body: String) -> Self {
+        body.into_bytes().into()
+    }
+}
+
+macro_rules! frame_from_slices {
+    ($($(#[$generic:meta])? [$($param:tt)*] $type:ty),* $(,)?) => {$(
+        impl<$($param)*> From<$type> for Frame {
+            fn from(body: $type) -> Self {
+                Frame::copy_from_slice(AsRef::<[u8]>::as_ref(&*body))
+            }
+        }
+    )*};
+}
+frame_from_slices!([] & [u8], [] & str, [] & String, [] & Vec<u8>, [const N: usize] & [u8; N], [] Cow<'_, str>);
+
+impl<const N: usize> From<[u8; N]> for Frame {
+    fn from(body: [u8; N]) -> Self {
+        Frame::copy_from_slice(&body)
+    }
+}
+
+/// What a message is to the pattern that carries it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Kind {
+    /// An application's message.
+    #[default]
+    Data,
+    /// A subscription on its way to a publisher; the first frame is the prefix.
+    Subscribe,
+    /// The end of a subscription; the first frame is the prefix.
+    Cancel,
+}
+
+/// Names one connection of one socket, for as long as the connection lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnectionId(pub(crate) u64);
+
+/// One or more frames that are sent and received together or not at all.
+///
+/// Anything that can become a frame can become a message of one frame:
+///
+/// ```
+/// use xebec::Message;
+/// let mut request = Message::from("Hello");
+/// request.push_front("");          // the delimiter that a DEALER adds by hand
+/// assert_eq!(request.len(), 2);
+/// assert_eq!(request.body(), "Hello");
+/// ```
+#[derive(Clone)]
+pub struct Message {
+    first: Frame,
+    /// The frames after the first; empty (and so without an allocation) for most messages.
+    rest: Vec<Frame>,
+    pub(crate) kind: Kind,
+    pub(crate) origin: Option<ConnectionId>,
+}
+
+impl Message {
+    /// A message of one empty frame.
+    pub const fn new() -> Self {
+        Message {
+            first: Frame::new(),
+            rest: Vec::new(),
+            kind: Kind::Data,
+            origin: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn single(frame: Frame) -> Self {
+        Message {
+            first: frame,
+            rest: Vec::new(),
+            kind: Kind::Data,
+            origin: None,
+        }
+    }
+
+    pub(crate) fn of_kind(kind: Kind, topic: &[u8]) -> Self {
+        Message {
+            kind,
+            ..Message::single(Frame::copy_from_slice(topic))
+        }
+    }
+
+    /// The number of frames: one or more.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "a message is never empty")]
+    pub fn len(&self) -> usize {
+        1 + self.rest.len()
+    }
+
+    /// The frame at `index`, counted from the front.
+    #[inline]
+    pub fn frame(&self, index: usize) -> Option<&Frame> {
+        match index {
+            0 => Some(&self.first),
+            _ => self.rest.get(index - 1),
+        }
+    }
+
+    /// The frames, first to last.
+    pub fn frames(&self) -> impl DoubleEndedIterator<Item = &Frame> + ExactSizeIterator {
+        Frames {
+            message: self,
+            next: 0,
+            end: self.len(),
+        }
+    }
+
+    /// The first frame: the address for a ROUTER, the topic for a publisher.
+    #[inline]
+    pub fn first(&self) -> &Frame {
+        &self.first
+    }
+
+    /// The last frame: the body behind any envelope.
+    #[inline]
+    pub fn body(&self) -> &Frame {
+        self.rest.last().unwrap_or(&self.first)
+    }
+
+    /// The bytes in all frames together.
+    pub fn size(&self) -> usize {
+        self.first.len() + self.rest.iter().map(Frame::len).sum::<usize>()
+    }
+
+    /// Adds a frame behind the last.
+    pub fn push_back(&mut self, frame: impl Into<Frame>) {
+        self.rest.push(frame.into());
+    }
+
+    /// Adds a frame before the first, as a ROUTER does with the sender's routing id.
+    pub fn push_front(&mut self, frame: impl Into<Frame>) {
+        let old = std::mem::replace(&mut self.first, frame.into());
+        self.rest.insert(0, old);
+    }
+
+    /// Takes the first frame off, unless it is the only one.
+    pub fn pop_front(&mut self) -> Option<Frame> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let next = self.rest.remove(0);
+        Some(std::mem::replace(&mut self.first, next))
+    }
+
+    /// Takes off everything up to and including the first empty frame and returns what stood
+    /// before it: the stack of return addresses of a request (RFC 28). `None`, and no change,
+    /// if no empty frame is followed by another frame.
+    pub fn pop_envelope(&mut self) -> Option<Vec<Frame>> {
+        let empty = self.frames().position(Frame::is_empty)?;
+        if empty + 1 == self.len() {
+            return None;
+        }
+        let mut frames = std::mem::take(self).into_frames();
+        let body = frames.split_off(empty + 1);
+        frames.truncate(empty);
+        *self = body.into_iter().collect();
+        Some(frames)
+    }
+
+    /// The frames by value.
+    pub fn into_frames(self) -> Vec<Frame> {
+        let mut frames = self.rest;
+        frames.insert(0, self.first);
+        frames
+    }
+
+    /// The [`body`](Self::body) as text, with U+FFFD in place of what is not UTF-8.
+    pub fn to_string_lossy(&self) -> Cow<'_, str> {
+        self.body().to_string_lossy()
+    }
+
+    /// The connection that a received message came by: a key for
+    /// [`Socket::peer`](crate::Socket::peer). `None` for a message that was not received.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.origin
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Message::new()
+    }
+}
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Self) -> bool {
+        self.first == other.first && self.rest == other.rest
+    }
+}
+
+impl Eq for Message {}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.frames()).finish()
+    }
+}
+
+impl<T: Into<Frame>> From<T> for Message {
+    fn from(body: T) -> Self {
+        Message::single(body.into())
+    }
+}
+
+impl<T: Into<Frame>> FromIterator<T> for Message {
+    /// A message of the given frames, or of one empty frame if there are none.
+    fn from_iter<I: IntoIterator<Item = T>>(frames: I) -> Self {
+        let mut frames = frames.into_iter().map(Into::into);
+        Message {
+            first: frames.next().unwrap_or_default(),
+            rest: frames.collect(),
+            ..Message::new()
+        }
+    }
+}
+
+impl IntoIterator for Message {
+    type Item = Frame;
+    type IntoIter = std::vec::IntoIter<Frame>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.into_frames().into_iter()
+    }
+}
+
+impl Index<usize> for Message {
+    type Output = Frame;
+    /// # Panics
+    /// If there is no frame at `index`.
+    fn index(&self, index: usize) -> &Frame {
+        self.frame(index).expect("frame index out of range")
+    }
+}
+
+struct Frames<'a> {
+    message: &'a Message,
+    next: usize,
+    end: usize,
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = &'a Frame;
+    fn next(&mut self) -> Option<&'a Frame> {
+        (self.next < self.end).then(|| {
+            self.next += 1;
+            &self.message[self.next - 1]
+        })
+    }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.end - self.next;
+        (left, Some(left))
+    }
+}
+
+impl DoubleEndedIterator for Frames<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        (self.next < self.end).then(|| {
+            self.end -= 1;
+            &self.message[self.end]
+        })
+    }
+}
+
+impl ExactSizeIterator for Frames<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_keeps_its_bytes_on_both_sides_of_the_inline_limit() {
+        for len in [0, 1, INLINE - 1, INLINE, INLINE + 1, 300, 70_000] {
+            let body: Vec<u8> = (0..len).map(|i| i as u8).collect();
+            for frame in [Frame::copy_from_slice(&body), Frame::from(body.clone()), Bytes::from(body.clone()).into()] {
+                assert_eq!(frame.as_bytes(), body, "{len}");
+                assert_eq!(frame.len(), len);
+                assert_eq!(frame.clone().into_bytes(), body);
+            }
+        }
+    }
+
+    #[test]
+    fn frames_go_on_and_off_at_both_ends() {
+        let mut message = Message::from("body");
+        message.push_front("");
+        message.push_front("id");
+        message.push_back("tail");
+        assert_eq!(message, ["id", "", "body", "tail"].into_iter().collect());
+        assert_eq!(message.frames().rev().next().unwrap(), "tail");
+        assert_eq!(message.pop_front().unwrap(), "id");
+        assert_eq!(message.size(), 8);
+        assert_eq!(message.into_frames().len(), 3);
+        assert!(Message::from("alone").pop_front().is_none());
+    }
+
+    #[test]
+    fn an_envelope_ends_at_the_first_empty_frame() {
+        let mut message: Message = ["a", "b", "", "x", "", "y"].into_iter().collect();
+        assert_eq!(message.pop_envelope().unwrap(), ["a", "b"]);
+        assert_eq!(message, ["x", "", "y"].into_iter().collect());
+        for bad in [vec!["a", "b"], vec!["a", ""]] {
+            let mut message: Message = bad.clone().into_iter().collect();
+            assert!(message.pop_envelope().is_none());
+            assert_eq!(message, bad.into_iter().collect(), "unchanged");
+        }
+    }
+
+    #[test]
+    fn dumps_as_the_guide_does() {
+        assert_eq!(format!("{:?}", Frame::from("Hello")), "[005] Hello");
+        assert_eq!(format!("{:?}", Frame::from([0u8, 0x6b])), "[002] 006B");
+        assert_eq!(format!("{:?}", Frame::new()), "[000] ");
+    }
+}

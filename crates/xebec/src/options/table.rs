@@ -1,0 +1,673 @@
+//! One row for each option: the only place where its number, name, type, default, valid values, unit,
+//! time of effect, socket types and meaning are written down.
+//!
+//! A row of the first part makes a field and a builder method, and its entry in the table:
+//!
+//! ```text
+//! /// What it means.
+//! "NAME IN C" number => field(argument of the builder): type = default, { rules };
+//! ```
+//!
+//! The rules are the fields of [`Rules`] that differ from the usual. `then` changes other fields
+//! after the option was set. The second part are other views of a field, the third the numbers that
+//! have no value here, with the reason. Ranges are those of libzmq's `options.cpp`, except that what
+//! could not be honoured is refused: a TOS of more than a byte, negative busy polling, unknown flags,
+//! and routing ids that begin with a zero byte, which RFC 28 reserves.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use zmtp::SocketType::{self, *};
+
+use super::filter::{AddressFilter, Property, ReconnectStop, RouterNotify};
+use super::value::{Fault, Field, Form, Value};
+
+/// One option: everything there is to know about it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OptionSpec<O: 'static = Options> {
+    /// The name of its constant in C, such as `"ZMQ_RCVHWM"`.
+    pub c_name: &'static str,
+    /// Its number in the C interface.
+    pub number: i32,
+    /// The type of its field, such as `"usize"`; empty if it has none.
+    pub rust_type: &'static str,
+    /// How the C interface passes it.
+    pub form: Form,
+    /// Which values are valid, and where.
+    pub rules: Rules,
+    /// What it means.
+    pub doc: &'static str,
+    /// Whether the options hold a value for it.
+    pub(super) has_field: bool,
+    pub(super) read: fn(&O) -> Value,
+    pub(super) write: fn(&mut O, &Value, &Rules) -> Result<(), Fault>,
+}
+
+/// Which values of an option are valid, and where.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Rules {
+    /// What can be done with it.
+    pub role: Role,
+    /// The valid numbers, or lengths.
+    pub valid: Valid,
+    /// What its numbers count.
+    pub unit: Unit,
+    /// The word and the number for no limit, no time or no choice of ours.
+    pub none: Option<(&'static str, i64)>,
+    /// An example, where a range would not say enough.
+    pub example: &'static str,
+    /// When a change takes effect.
+    pub effect: Effect,
+    /// The socket types that have it; empty if all do.
+    pub sockets: &'static [SocketType],
+}
+
+/// What can be done with an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Role {
+    /// It has a value that can be set and told.
+    Value,
+    /// It tells something about the socket.
+    ReadOnly,
+    /// It makes the socket do something.
+    Action,
+    /// It is refused, for this reason.
+    Refused(&'static str),
+}
+
+/// The valid numbers of an option, or the valid lengths of its text or bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Valid {
+    /// The smallest.
+    pub min: i64,
+    /// The largest.
+    pub max: i64,
+    /// Whether bytes may begin with a zero.
+    pub zero_first: bool,
+}
+
+/// What the numbers of an option count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Nothing in particular.
+    None,
+    /// Messages in one queue.
+    Messages,
+    /// Bytes.
+    Bytes,
+    /// Connections.
+    Connections,
+    /// Millionths of a second.
+    Micros,
+    /// Thousandths of a second.
+    Millis,
+    /// Seconds.
+    Seconds,
+}
+
+/// When a change of an option takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// At once.
+    Now,
+    /// For what is bound or connected afterwards.
+    Next,
+}
+
+impl Rules {
+    /// What a row says when it says nothing: any int from 0, from the next bind or connect on.
+    const USUAL: Rules = Rules {
+        role: Role::Value,
+        valid: from(0),
+        unit: Unit::None,
+        none: None,
+        example: "",
+        effect: Effect::Next,
+        sockets: &[],
+    };
+
+    /// The number, if it is valid.
+    pub(super) fn within(&self, code: i64) -> Result<i64, Fault> {
+        match (self.valid.min..=self.valid.max).contains(&code) {
+            true => Ok(code),
+            false => Err(Fault::Invalid),
+        }
+    }
+
+    /// Fails unless the length and the first byte are valid.
+    pub(super) fn within_length(&self, bytes: &[u8]) -> Result<(), Fault> {
+        if bytes.first() == Some(&0) && !self.valid.zero_first {
+            return Err(Fault::Invalid);
+        }
+        self.within(bytes.len() as i64).map(drop)
+    }
+
+    /// The number for none, if the text is the word for it.
+    pub(super) fn none_of(&self, text: &str) -> Option<i64> {
+        let (_, code) = self
+            .none
+            .filter(|(word, _)| text.eq_ignore_ascii_case(word))?;
+        Some(code)
+    }
+}
+
+impl Unit {
+    /// Its name, such as `"ms"`; empty for [`Unit::None`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::None => "",
+            Unit::Messages => "messages",
+            Unit::Bytes => "bytes",
+            Unit::Connections => "connections",
+            Unit::Micros => "µs",
+            Unit::Millis => "ms",
+            Unit::Seconds => "s",
+        }
+    }
+
+    fn micros(self) -> u64 {
+        match self {
+            Unit::Micros => 1,
+            Unit::Seconds => 1_000_000,
+            _ => 1000,
+        }
+    }
+
+    /// The time that a number stands for.
+    pub(super) fn time(self, count: i64) -> Option<Duration> {
+        let micros = u64::try_from(count).ok()?.checked_mul(self.micros())?;
+        Some(Duration::from_micros(micros))
+    }
+
+    /// The number that stands for a time, rounded up: a short time is not none.
+    pub(super) fn count(self, time: Duration) -> i64 {
+        let units = time.as_nanos().div_ceil(u128::from(self.micros()) * 1000);
+        units.try_into().unwrap_or(i64::MAX)
+    }
+}
+
+const INT: i64 = i32::MAX as i64;
+const BOOL: Valid = range(0, 1);
+/// 1 to 255 bytes; a zero byte first is for routing ids that a ROUTER makes.
+const ROUTING_ID: Valid = Valid {
+    min: 1,
+    max: 255,
+    zero_first: false,
+};
+const ANY: Valid = range(i64::MIN, i64::MAX);
+const LATER: Role = Role::Refused("the engine does not honour it yet");
+
+const fn range(min: i64, max: i64) -> Valid {
+    Valid {
+        min,
+        max,
+        zero_first: true,
+    }
+}
+
+const fn from(min: i64) -> Valid {
+    range(min, INT)
+}
+
+macro_rules! option_table {
+    (
+        $(#[$table_doc:meta])* $TABLE:ident,
+        $(#[$name_doc:meta])* $Name:ident;
+        fields {$(
+            $(#[doc = $doc:literal])+
+            $c_name:literal $number:literal => $field:ident($($arg:tt)+): $Type:ty = $default:expr,
+            { $($rule:tt)* } $(then $then:expr)?;
+        )*}
+        views {$(
+            $(#[doc = $view_doc:literal])+
+            $view_name:literal $view_number:literal: $View:ty,
+            { $($view_rule:tt)* } read $read:expr, write $write:expr;
+        )*}
+        others {$(
+            $other_name:literal $other_number:literal $role:expr, $other_doc:literal;
+        )*}
+    ) => {
+        $(#[$name_doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub struct $Name {$(
+            $(#[doc = $doc])+
+            pub $field: $Type,
+        )*}
+
+        impl Default for $Name {
+            fn default() -> Self {
+                $Name { $($field: $default,)* }
+            }
+        }
+
+        impl $Name {
+            /// Every option at its default.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $(
+                $(#[doc = $doc])+
+                #[must_use]
+                pub fn $field(mut self, value: $($arg)+) -> Self {
+                    self.$field = value.into();
+                    $(
+                        let then: fn(&mut Self) = $then;
+                        then(&mut self);
+                    )?
+                    self
+                }
+            )*
+        }
+
+        $(#[$table_doc])*
+        pub static $TABLE: &[OptionSpec<$Name>] = &[
+            $(OptionSpec {
+                c_name: $c_name,
+                number: $number,
+                rust_type: stringify!($Type),
+                form: {
+                    let rules = Rules { $($rule)* ..Rules::USUAL };
+                    widest(<$Type as Field>::FORM, rules.valid)
+                },
+                rules: Rules { $($rule)* ..Rules::USUAL },
+                doc: concat!($($doc),+).trim_ascii_start(),
+                has_field: true,
+                read: |options| Field::value(&options.$field),
+                write: |options, value, rules| {
+                    Field::accept(&mut options.$field, value, rules)?;
+                    $(
+                        let then: fn(&mut $Name) = $then;
+                        then(options);
+                    )?
+                    Ok(())
+                },
+            },)*
+            $(OptionSpec {
+                c_name: $view_name,
+                number: $view_number,
+                rust_type: stringify!($View),
+                form: <$View as Field>::FORM,
+                rules: Rules { $($view_rule)* ..Rules::USUAL },
+                doc: concat!($($view_doc),+).trim_ascii_start(),
+                has_field: true,
+                read: |options| {
+                    let read: fn(&$Name) -> $View = $read;
+                    Field::value(&read(options))
+                },
+                write: |options, value, rules| {
+                    let mut view = <$View>::default();
+                    Field::accept(&mut view, value, rules)?;
+                    let write: fn(&mut $Name, $View) = $write;
+                    write(options, view);
+                    Ok(())
+                },
+            },)*
+            $(OptionSpec {
+                c_name: $other_name,
+                number: $other_number,
+                rust_type: "",
+                form: Form::Int32,
+                rules: Rules { role: $role, ..Rules::USUAL },
+                doc: $other_doc,
+                has_field: false,
+                read: |_| Value::Bool(false),
+                write: |_, _, _| Err(Fault::WrongType),
+            },)*
+        ];
+    };
+}
+
+/// Numbers that do not fit into an `int` are passed as `int64_t`.
+const fn widest(form: Form, valid: Valid) -> Form {
+    match form {
+        Form::Int32 if valid.max > INT => Form::Int64,
+        form => form,
+    }
+}
+
+use Effect::Now;
+use Role::{Action, ReadOnly, Refused};
+use Unit::{Bytes as InBytes, Connections, Messages, Micros, Millis, Seconds};
+
+const SECURITY: Role = Refused("it comes with the security mechanisms");
+const GSSAPI: Role = Refused("there is no GSSAPI mechanism");
+const SOCKS: Role = Refused("it comes with SOCKS proxies");
+const MULTICAST: Role = Refused("it comes with the multicast transports");
+const NORM: Role = Refused("there is no NORM transport");
+const VMCI: Role = Refused("there is no VMCI transport");
+const WEBSOCKET: Role = Refused("it comes with the WebSocket transport");
+const WINDOWS: Role = Refused("it exists on Windows alone");
+
+option_table! {
+    /// Every option of sockets.
+    OPTIONS,
+    /// The options of a socket. Every field can be read; set them with the builder methods of the same
+    /// names, from the dynamic form with [`Options::set`] or from text with [`Options::set_text`].
+    ///
+    /// ```
+    /// # use xebec::Options;
+    /// # use std::time::Duration;
+    /// let options = Options::new().rcvhwm(10).linger(Duration::ZERO).routing_id("PEER2");
+    /// assert_eq!(options.rcvhwm, 10);
+    /// ```
+    Options;
+    fields {
+        /// How many messages may wait in the outbound queue of each peer.
+        "ZMQ_SNDHWM" 23 => sndhwm(usize): usize = 1000,
+            { unit: Messages, none: Some(("unlimited", 0)), effect: Now, };
+        /// How many messages may wait in the inbound queue of each peer.
+        "ZMQ_RCVHWM" 24 => rcvhwm(usize): usize = 1000,
+            { unit: Messages, none: Some(("unlimited", 0)), effect: Now, };
+        /// How long a send may wait; infinite by default, and zero never waits.
+        "ZMQ_SNDTIMEO" 28 => sndtimeo(impl Into<Option<Duration>>): Option<Duration> = None,
+            { valid: from(-1), unit: Millis, none: Some(("infinite", -1)), effect: Now, };
+        /// How long a receive may wait; infinite by default, and zero never waits.
+        "ZMQ_RCVTIMEO" 27 => rcvtimeo(impl Into<Option<Duration>>): Option<Duration> = None,
+            { valid: from(-1), unit: Millis, none: Some(("infinite", -1)), effect: Now, };
+        /// How long messages that are not yet sent outlive their socket: they are dropped at once
+        /// when this is zero, and the context waits for them without end when it is infinite.
+        "ZMQ_LINGER" 17 => linger(impl Into<Option<Duration>>): Option<Duration> = None,
+            { valid: from(-1), unit: Millis, none: Some(("infinite", -1)), effect: Now, };
+        /// The largest message that is accepted; a peer that sends a larger one is disconnected.
+        "ZMQ_MAXMSGSIZE" 22 => maxmsgsize(impl Into<Option<usize>>): Option<usize> = None,
+            { valid: range(-1, i64::MAX), unit: InBytes, none: Some(("unlimited", -1)), };
+        /// Keep only the newest message of each queue, whatever the high-water marks; only for
+        /// messages of one frame.
+        "ZMQ_CONFLATE" 54 => conflate(bool): bool = false,
+            { valid: BOOL, sockets: &[Pub, Sub, Dealer, Pull, Push], };
+        /// Queue messages only for peers that are connected, not for those still being connected
+        /// to.
+        "ZMQ_IMMEDIATE" 39 => immediate(bool): bool = false,
+            { valid: BOOL, };
+        /// The id under which a ROUTER knows this socket.
+        "ZMQ_ROUTING_ID" 5 => routing_id(impl Into<Bytes>): Bytes = Bytes::new(),
+            { valid: ROUTING_ID, unit: InBytes, };
+        /// The id under which this socket knows the peer of its next connect, which then can be sent
+        /// to at once. It is used up by that connect.
+        "ZMQ_CONNECT_ROUTING_ID" 61 => connect_routing_id(impl Into<Bytes>): Bytes = Bytes::new(),
+            { valid: ROUTING_ID, unit: InBytes, sockets: &[Router, Stream], };
+
+        /// Allow a request before the reply to the one before; that reply is then dropped.
+        "ZMQ_REQ_RELAXED" 53 => req_relaxed(bool): bool = false,
+            { effect: Now, sockets: &[Req], };
+        /// Number the requests, in a frame of their own, and drop replies with another number.
+        "ZMQ_REQ_CORRELATE" 52 => req_correlate(bool): bool = false,
+            { effect: Now, sockets: &[Req], };
+        /// Fail when a message has no such receiver or when its queue is full, instead of dropping
+        /// the message.
+        "ZMQ_ROUTER_MANDATORY" 33 => router_mandatory(bool): bool = false,
+            { effect: Now, sockets: &[Router], };
+        /// Let a new peer take the routing id of an older one, which is disconnected, instead of
+        /// refusing the new one.
+        "ZMQ_ROUTER_HANDOVER" 56 => router_handover(bool): bool = false,
+            { effect: Now, sockets: &[Router], };
+        /// Exchange raw bytes with peers that do not speak the protocol, as STREAM does.
+        "ZMQ_ROUTER_RAW" 41 => router_raw(bool): bool = false,
+            { sockets: &[Router], };
+        /// Deliver an empty message from each peer that connects, from each that goes, or both.
+        "ZMQ_ROUTER_NOTIFY" 97 => router_notify(RouterNotify): RouterNotify = RouterNotify::NONE,
+            { valid: range(0, 3), example: "connect,disconnect", sockets: &[Router], role: LATER, };
+        /// Send an empty message to each new peer, so that a ROUTER learns of this socket.
+        "ZMQ_PROBE_ROUTER" 51 => probe_router(bool): bool = false,
+            { effect: Now, sockets: &[Router, Dealer, Req], };
+        /// Deliver an empty message from each peer that connects or goes.
+        "ZMQ_STREAM_NOTIFY" 73 => stream_notify(bool): bool = true,
+            { valid: BOOL, sockets: &[Stream], };
+
+        /// Send what does not match the subscriptions, and receive what does not. PUB and SUB must
+        /// agree.
+        "ZMQ_INVERT_MATCHING" 74 => invert_matching(bool): bool = false,
+            { valid: range(i32::MIN as i64, INT), sockets: &[Pub, Xpub, Sub], };
+        /// Deliver every subscription, also to a topic that was subscribed to before.
+        "ZMQ_XPUB_VERBOSE" 40 => xpub_verbose(bool): bool = false,
+            { effect: Now, sockets: &[Xpub], } then |o| o.xpub_verboser = false;
+        /// Deliver every subscription and every cancellation.
+        "ZMQ_XPUB_VERBOSER" 78 => xpub_verboser(bool): bool = false,
+            { effect: Now, sockets: &[Xpub], } then |o| o.xpub_verbose = o.xpub_verboser;
+        /// Deliver subscriptions without following them: the application subscribes the peer.
+        "ZMQ_XPUB_MANUAL" 71 => xpub_manual(bool): bool = false,
+            { effect: Now, sockets: &[Xpub], };
+        /// As with XPUB_MANUAL; moreover the first message after a subscription goes to that
+        /// subscriber alone.
+        "ZMQ_XPUB_MANUAL_LAST_VALUE" 98 => xpub_manual_last_value(bool): bool = false,
+            { effect: Now, sockets: &[Xpub], role: LATER, }
+            then |o| o.xpub_manual = o.xpub_manual_last_value;
+        /// Wait or fail when a subscriber's queue is full, instead of dropping the message for it.
+        "ZMQ_XPUB_NODROP" 69 => xpub_nodrop(bool): bool = false,
+            { effect: Now, sockets: &[Xpub, Pub], };
+        /// A message that each new subscriber gets first, if it has subscribed to it; none if empty.
+        "ZMQ_XPUB_WELCOME_MSG" 72 => xpub_welcome_msg(impl Into<Bytes>): Bytes = Bytes::new(),
+            { unit: InBytes, effect: Now, sockets: &[Xpub, Pub], };
+        /// Take only the first frame of a message as a subscription or cancellation, and the others
+        /// as data.
+        "ZMQ_ONLY_FIRST_SUBSCRIBE" 108 => only_first_subscribe(bool): bool = false,
+            { effect: Now, sockets: &[Xpub, Xsub], };
+        /// Send every cancellation to the publishers, not only the last of a topic.
+        "ZMQ_XSUB_VERBOSE_UNSUBSCRIBE" 115 => xsub_verbose_unsubscribe(bool): bool = false,
+            { valid: range(i32::MIN as i64, INT), effect: Now, sockets: &[Xsub], };
+
+        /// How long to wait before connecting again; off never does.
+        "ZMQ_RECONNECT_IVL" 18 => reconnect_ivl(impl Into<Option<Duration>>):
+            Option<Duration> = Some(Duration::from_millis(100)),
+            { valid: from(-1), unit: Millis, none: Some(("off", -1)), };
+        /// Double the wait at each attempt up to this; off keeps it constant.
+        "ZMQ_RECONNECT_IVL_MAX" 21 => reconnect_ivl_max(impl Into<Option<Duration>>):
+            Option<Duration> = None,
+            { unit: Millis, none: Some(("off", 0)), };
+        /// When to stop connecting again: any of `conn_refused`, `handshake_failed` and
+        /// `after_disconnect`, with commas between.
+        "ZMQ_RECONNECT_STOP" 109 => reconnect_stop(ReconnectStop):
+            ReconnectStop = ReconnectStop::NONE,
+            { valid: range(0, 7), example: "conn_refused,handshake_failed", };
+        /// How long a connection may take to be made; off leaves it to the system.
+        "ZMQ_CONNECT_TIMEOUT" 79 => connect_timeout(impl Into<Option<Duration>>):
+            Option<Duration> = None,
+            { unit: Millis, none: Some(("off", 0)), };
+        /// How long the handshake may take before the connection is closed.
+        "ZMQ_HANDSHAKE_IVL" 66 => handshake_ivl(impl Into<Option<Duration>>):
+            Option<Duration> = Some(Duration::from_secs(30)),
+            { unit: Millis, none: Some(("off", 0)), };
+        /// How often to send a PING.
+        "ZMQ_HEARTBEAT_IVL" 75 => heartbeat_ivl(impl Into<Option<Duration>>):
+            Option<Duration> = None,
+            { unit: Millis, none: Some(("off", 0)), };
+        /// How long after a PING to wait for anything from the peer before the connection is closed;
+        /// zero waits without end, auto as long as HEARTBEAT_IVL.
+        "ZMQ_HEARTBEAT_TIMEOUT" 77 => heartbeat_timeout(impl Into<Option<Duration>>):
+            Option<Duration> = None,
+            { unit: Millis, none: Some(("auto", -1)), };
+        /// How long the peer is asked to wait for anything from us before it closes the connection;
+        /// counted in tenths of a second, rounded down.
+        "ZMQ_HEARTBEAT_TTL" 76 => heartbeat_ttl(impl Into<Option<Duration>>):
+            Option<Duration> = None,
+            { valid: range(0, 6_553_599), unit: Millis, none: Some(("off", 0)), }
+            then |o| o.heartbeat_ttl = o.heartbeat_ttl.and_then(whole_tenths);
+        /// Properties to tell each peer while connecting; their names begin with `X-`.
+        "ZMQ_METADATA" 95 => metadata(impl Into<Vec<Property>>): Vec<Property> = Vec::new(),
+            { example: "X-Region:eu", };
+        /// A message that each new peer gets first; none if empty.
+        "ZMQ_HELLO_MSG" 110 => hello_msg(impl Into<Bytes>): Bytes = Bytes::new(),
+            { unit: InBytes, sockets: &[Router, Dealer], role: LATER, };
+        /// A message to deliver from each peer that has gone; none if empty.
+        "ZMQ_DISCONNECT_MSG" 111 => disconnect_msg(impl Into<Bytes>): Bytes = Bytes::new(),
+            { unit: InBytes, sockets: &[Router], role: LATER, };
+        /// A message to deliver when the connection to a peer is lost and made again; none if empty.
+        "ZMQ_HICCUP_MSG" 114 => hiccup_msg(impl Into<Bytes>): Bytes = Bytes::new(),
+            { unit: InBytes, sockets: &[Dealer], role: LATER, };
+
+        /// Use IPv6 as well as IPv4.
+        "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
+            { valid: BOOL, };
+        /// How many connections may wait to be accepted.
+        "ZMQ_BACKLOG" 19 => backlog(u32): u32 = 100,
+            { unit: Connections, };
+        /// The network interface to bind and connect through; any if empty.
+        "ZMQ_BINDTODEVICE" 92 => bindtodevice(impl Into<String>): String = String::new(),
+            { valid: range(0, 15), unit: InBytes, };
+        /// The size of the kernel's send buffer (SO_SNDBUF).
+        "ZMQ_SNDBUF" 11 => sndbuf(impl Into<Option<usize>>): Option<usize> = None,
+            { valid: from(-1), unit: InBytes, none: Some(("system", -1)), };
+        /// The size of the kernel's receive buffer (SO_RCVBUF).
+        "ZMQ_RCVBUF" 12 => rcvbuf(impl Into<Option<usize>>): Option<usize> = None,
+            { valid: from(-1), unit: InBytes, none: Some(("system", -1)), };
+        /// The type of service, or traffic class, of IP packets (IP_TOS).
+        "ZMQ_TOS" 57 => tos(u8): u8 = 0,
+            { valid: range(0, 255), };
+        /// The priority of outgoing packets (SO_PRIORITY); more than 6 needs a privilege.
+        "ZMQ_PRIORITY" 112 => priority(u32): u32 = 0,
+            {};
+        /// Whether the system probes idle connections (SO_KEEPALIVE).
+        "ZMQ_TCP_KEEPALIVE" 34 => tcp_keepalive(impl Into<Option<bool>>): Option<bool> = None,
+            { valid: range(-1, 1), none: Some(("system", -1)), };
+        /// After how many unanswered probes a connection is dead (TCP_KEEPCNT); 0 leaves it to the
+        /// system too.
+        "ZMQ_TCP_KEEPALIVE_CNT" 35 => tcp_keepalive_cnt(impl Into<Option<u32>>):
+            Option<u32> = None,
+            { valid: from(-1), none: Some(("system", -1)), };
+        /// After how long without traffic the probes begin (TCP_KEEPIDLE); 0 leaves it to the system
+        /// too.
+        "ZMQ_TCP_KEEPALIVE_IDLE" 36 => tcp_keepalive_idle(impl Into<Option<Duration>>):
+            Option<Duration> = None,
+            { valid: from(-1), unit: Seconds, none: Some(("system", -1)), };
+        /// How long to wait between probes (TCP_KEEPINTVL); 0 leaves it to the system too.
+        "ZMQ_TCP_KEEPALIVE_INTVL" 37 => tcp_keepalive_intvl(impl Into<Option<Duration>>):
+            Option<Duration> = None,
+            { valid: from(-1), unit: Seconds, none: Some(("system", -1)), };
+        /// How long sent data may remain unacknowledged before the connection is dead
+        /// (TCP_USER_TIMEOUT).
+        "ZMQ_TCP_MAXRT" 80 => tcp_maxrt(impl Into<Option<Duration>>): Option<Duration> = None,
+            { unit: Millis, none: Some(("system", 0)), };
+        /// How long the kernel may poll the network device for a waiting receive (SO_BUSY_POLL).
+        "ZMQ_BUSY_POLL" 113 => busy_poll(impl Into<Option<Duration>>): Option<Duration> = None,
+            { unit: Micros, none: Some(("off", 0)), role: LATER, };
+        /// How many bytes to read at once.
+        "ZMQ_IN_BATCH_SIZE" 101 => in_batch_size(usize): usize = 8192,
+            { valid: from(1), unit: InBytes, role: LATER, };
+        /// How many bytes to write at once.
+        "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = 8192,
+            { valid: from(1), unit: InBytes, role: LATER, };
+        /// A descriptor that is already bound and listens, to be used by the next bind.
+        "ZMQ_USE_FD" 89 => use_fd(impl Into<Option<i32>>): Option<i32> = None,
+            { valid: from(-1), none: Some(("none", -1)), role: LATER, };
+        /// Accept tcp connections only from these addresses, if there are any.
+        "ZMQ_TCP_ACCEPT_FILTER" 38 => tcp_accept_filter(impl Into<Vec<AddressFilter>>):
+            Vec<AddressFilter> = Vec::new(),
+            { example: "10.0.0.0/8", role: LATER, };
+        /// Accept ipc connections only from processes of these users, groups or process ids, if there
+        /// are any of the three: this lists users.
+        "ZMQ_IPC_FILTER_UID" 59 => ipc_filter_uid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
+            { role: LATER, };
+        /// As IPC_FILTER_UID: this lists groups.
+        "ZMQ_IPC_FILTER_GID" 60 => ipc_filter_gid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
+            { role: LATER, };
+        /// As IPC_FILTER_UID: this lists process ids.
+        "ZMQ_IPC_FILTER_PID" 58 => ipc_filter_pid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
+            { role: LATER, };
+
+        /// Which of the context's I/O threads may serve new connections: bit 0 for the first thread,
+        /// and so on; any if no bit is set.
+        "ZMQ_AFFINITY" 4 => affinity(u64): u64 = 0,
+            { valid: ANY, none: Some(("any", 0)), };
+        /// For how long a call that must wait tries again before it sleeps, at most. An option of
+        /// Xebec, not of libzmq.
+        "XEBEC_SPIN" 0x5845_0001 => spin(Duration): Duration = Duration::from_micros(50),
+            { unit: Micros, none: Some(("off", 0)), effect: Now, };
+    }
+    views {
+        /// The opposite of IPV6, which is preferred.
+        "ZMQ_IPV4ONLY" 31: bool,
+            { valid: BOOL, } read |o| !o.ipv6, write |o, v4| o.ipv6 = !v4;
+    }
+    others {
+        "ZMQ_RCVMORE" 13 ReadOnly, "whether more frames of the message follow";
+        "ZMQ_FD" 14 ReadOnly, "a descriptor that polls readable when the socket's state may have changed";
+        "ZMQ_EVENTS" 15 ReadOnly, "whether the socket can send or receive now";
+        "ZMQ_TYPE" 16 ReadOnly, "the socket type";
+        "ZMQ_LAST_ENDPOINT" 32 ReadOnly, "the endpoint that was bound or connected last";
+        "ZMQ_MECHANISM" 43 ReadOnly, "the security mechanism";
+        "ZMQ_THREAD_SAFE" 81 ReadOnly, "whether the socket type is thread-safe in C";
+        "ZMQ_TOPICS_COUNT" 116 ReadOnly, "how many topics are subscribed to";
+        "ZMQ_SUBSCRIBE" 6 Action, "receive messages that begin with these bytes";
+        "ZMQ_UNSUBSCRIBE" 7 Action, "undo one subscription";
+        "ZMQ_PLAIN_SERVER" 44 SECURITY, "";
+        "ZMQ_PLAIN_USERNAME" 45 SECURITY, "";
+        "ZMQ_PLAIN_PASSWORD" 46 SECURITY, "";
+        "ZMQ_CURVE_SERVER" 47 SECURITY, "";
+        "ZMQ_CURVE_PUBLICKEY" 48 SECURITY, "";
+        "ZMQ_CURVE_SECRETKEY" 49 SECURITY, "";
+        "ZMQ_CURVE_SERVERKEY" 50 SECURITY, "";
+        "ZMQ_ZAP_DOMAIN" 55 SECURITY, "";
+        "ZMQ_ZAP_ENFORCE_DOMAIN" 93 SECURITY, "";
+        "ZMQ_GSSAPI_SERVER" 62 GSSAPI, "";
+        "ZMQ_GSSAPI_PRINCIPAL" 63 GSSAPI, "";
+        "ZMQ_GSSAPI_SERVICE_PRINCIPAL" 64 GSSAPI, "";
+        "ZMQ_GSSAPI_PLAINTEXT" 65 GSSAPI, "";
+        "ZMQ_GSSAPI_PRINCIPAL_NAMETYPE" 90 GSSAPI, "";
+        "ZMQ_GSSAPI_SERVICE_PRINCIPAL_NAMETYPE" 91 GSSAPI, "";
+        "ZMQ_SOCKS_PROXY" 68 SOCKS, "";
+        "ZMQ_SOCKS_USERNAME" 99 SOCKS, "";
+        "ZMQ_SOCKS_PASSWORD" 100 SOCKS, "";
+        "ZMQ_RATE" 8 MULTICAST, "";
+        "ZMQ_RECOVERY_IVL" 9 MULTICAST, "";
+        "ZMQ_MULTICAST_HOPS" 25 MULTICAST, "";
+        "ZMQ_MULTICAST_MAXTPDU" 84 MULTICAST, "";
+        "ZMQ_MULTICAST_LOOP" 96 MULTICAST, "";
+        "ZMQ_NORM_MODE" 117 NORM, "";
+        "ZMQ_NORM_UNICAST_NACK" 118 NORM, "";
+        "ZMQ_NORM_BUFFER_SIZE" 119 NORM, "";
+        "ZMQ_NORM_SEGMENT_SIZE" 120 NORM, "";
+        "ZMQ_NORM_BLOCK_SIZE" 121 NORM, "";
+        "ZMQ_NORM_NUM_PARITY" 122 NORM, "";
+        "ZMQ_NORM_NUM_AUTOPARITY" 123 NORM, "";
+        "ZMQ_NORM_PUSH" 124 NORM, "";
+        "ZMQ_VMCI_BUFFER_SIZE" 85 VMCI, "";
+        "ZMQ_VMCI_BUFFER_MIN_SIZE" 86 VMCI, "";
+        "ZMQ_VMCI_BUFFER_MAX_SIZE" 87 VMCI, "";
+        "ZMQ_VMCI_CONNECT_TIMEOUT" 88 VMCI, "";
+        "ZMQ_WSS_KEY_PEM" 103 WEBSOCKET, "";
+        "ZMQ_WSS_CERT_PEM" 104 WEBSOCKET, "";
+        "ZMQ_WSS_TRUST_PEM" 105 WEBSOCKET, "";
+        "ZMQ_WSS_HOSTNAME" 106 WEBSOCKET, "";
+        "ZMQ_WSS_TRUST_SYSTEM" 107 WEBSOCKET, "";
+        "ZMQ_LOOPBACK_FASTPATH" 94 WINDOWS, "";
+    }
+}
+
+option_table! {
+    /// Every option of contexts.
+    CONTEXT_OPTIONS,
+    /// The options of a context.
+    ContextOptions;
+    fields {
+        /// How many background I/O threads the context has; none is enough for inproc alone. Takes
+        /// effect at the first socket.
+        "ZMQ_IO_THREADS" 1 => io_threads(usize): usize = 1,
+            {};
+        /// How many sockets the context may have at a time.
+        "ZMQ_MAX_SOCKETS" 2 => max_sockets(usize): usize = 1023,
+            { valid: from(1), effect: Now, };
+        /// The largest message that may be sent.
+        "ZMQ_MAX_MSGSZ" 5 => max_message_size(usize): usize = INT as usize,
+            { unit: InBytes, effect: Now, };
+        /// Whether new sockets use IPv6 as well as IPv4.
+        "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
+            { effect: Now, };
+    }
+    views {}
+    others {}
+}
+
+/// What the wire can carry of a time to live (RFC 37): tenths of a second.
+fn whole_tenths(time: Duration) -> Option<Duration> {
+    let tenths = time.as_millis() / 100;
+    let tenths = u64::try_from(tenths).unwrap_or(u64::MAX / 100);
+    (tenths > 0).then(|| Duration::from_millis(tenths * 100))
+}

@@ -1,0 +1,64 @@
+//! DEALER (RFC 28): round-robin out, fair-queue in, no order imposed.
+
+use super::Pattern;
+use super::policy::{FairQueue, LoadBalance};
+use crate::error::{RecvError, SendError};
+use crate::message::Message;
+use crate::options::Options;
+use crate::pipe::{PipeId, Pipes};
+
+/// The asynchronous counterpart of REQ; adds no delimiter.
+#[derive(Default)]
+pub(crate) struct Dealer {
+    pub(super) inn: FairQueue,
+    pub(super) out: LoadBalance,
+    probe: bool,
+}
+
+impl Pattern for Dealer {
+    fn attach(&mut self, _: &mut Pipes, id: PipeId) {
+        self.inn.0.insert(id);
+        self.out.0.insert(id);
+    }
+
+    fn detach(&mut self, _: &mut Pipes, id: PipeId) {
+        self.inn.0.remove(id);
+        self.out.0.remove(id);
+    }
+
+    fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if self.probe {
+            pipes.put(id, Message::new());
+        }
+    }
+
+    fn readable(&mut self, id: PipeId) {
+        self.inn.0.activate(id);
+    }
+
+    fn writable(&mut self, id: PipeId) {
+        self.out.0.activate(id);
+    }
+
+    #[inline]
+    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
+        self.out.send(pipes, message).map(drop).map_err(SendError::would_block)
+    }
+
+    #[inline]
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
+        Ok(self.inn.recv(pipes).map(|(_, message)| message))
+    }
+
+    fn can_send(&mut self, pipes: &mut Pipes) -> bool {
+        self.out.next(pipes).is_some()
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        self.inn.can_recv(pipes)
+    }
+
+    fn configure(&mut self, options: &Options) {
+        self.probe = options.probe_router;
+    }
+}

@@ -1,0 +1,100 @@
+//! The messaging patterns: one file for each socket type (or pair of mirrored types) over three
+//! small policies.
+//!
+//! A pattern sees pipes and messages. It never sees a descriptor, a byte on the wire or a
+//! thread: whatever it is asked happens under its socket's lock, and it answers at once.
+
+mod dealer;
+mod pair;
+mod pipeline;
+mod policy;
+mod publish;
+mod rep;
+mod req;
+mod router;
+mod stream;
+mod subscribe;
+
+use zmtp::SocketType;
+
+use crate::error::{RecvError, SendError};
+use crate::message::Message;
+use crate::options::Options;
+use crate::pipe::{PipeId, Pipes};
+
+/// What a socket type does with its pipes.
+pub(crate) trait Pattern: Send {
+    /// A pipe joins: it can take messages, though perhaps only into its queue.
+    fn attach(&mut self, pipes: &mut Pipes, id: PipeId);
+
+    /// A pipe leaves for good; everything received from it has been taken.
+    fn detach(&mut self, pipes: &mut Pipes, id: PipeId);
+
+    /// An attached pipe has a peer at its other end, for the first time or again.
+    fn connected(&mut self, _pipes: &mut Pipes, _id: PipeId) {}
+
+    /// An attached pipe lost its peer. Unless it is detached too, it waits for it to come back.
+    fn disconnected(&mut self, _pipes: &mut Pipes, _id: PipeId) {}
+
+    /// The pipe may have something to receive.
+    fn readable(&mut self, id: PipeId);
+
+    /// The pipe may take messages again.
+    fn writable(&mut self, id: PipeId);
+
+    /// Sends a message or says why not.
+    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError>;
+
+    /// The next message for the application, if there is one.
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError>;
+
+    /// Whether a send would be accepted at once.
+    fn can_send(&mut self, pipes: &mut Pipes) -> bool;
+
+    /// Whether a receive would deliver at once.
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool;
+
+    /// Whether messages are to be handed to [`inbound`](Self::inbound) as they arrive, whatever
+    /// the application is doing.
+    fn consumes(&self) -> bool {
+        false
+    }
+
+    /// A message arrived, for patterns that [consume](Self::consumes).
+    fn inbound(&mut self, _pipes: &mut Pipes, _id: PipeId, _message: Message) {}
+
+    /// The application asks for (or no longer for) messages with this prefix. False if the type
+    /// has no subscriptions.
+    fn subscribe(&mut self, _pipes: &mut Pipes, _topic: &[u8], _on: bool) -> bool {
+        false
+    }
+
+    /// Subscriptions known to this socket.
+    fn topics(&self) -> Option<usize> {
+        None
+    }
+
+    /// An option changed.
+    fn configure(&mut self, _options: &Options) {}
+}
+
+/// The pattern of a socket type; `None` for the types that are still to come.
+pub(crate) fn of(kind: SocketType, options: &Options) -> Option<Box<dyn Pattern>> {
+    let mut pattern: Box<dyn Pattern> = match kind {
+        SocketType::Pair => Box::new(pair::Pair::default()),
+        SocketType::Pub => Box::new(publish::Publisher::new(false)),
+        SocketType::Xpub => Box::new(publish::Publisher::new(true)),
+        SocketType::Sub => Box::new(subscribe::Subscriber::new(false)),
+        SocketType::Xsub => Box::new(subscribe::Subscriber::new(true)),
+        SocketType::Req => Box::new(req::Req::new()),
+        SocketType::Rep => Box::new(rep::Rep::default()),
+        SocketType::Dealer => Box::new(dealer::Dealer::default()),
+        SocketType::Router => Box::new(router::Router::new()),
+        SocketType::Pull => Box::new(pipeline::Pull::default()),
+        SocketType::Push => Box::new(pipeline::Push::default()),
+        SocketType::Stream => Box::new(stream::StreamPattern::new()),
+        _ => return None,
+    };
+    pattern.configure(options);
+    Some(pattern)
+}

@@ -1,0 +1,52 @@
+//! PAIR (RFC 31): exactly one peer, both ways.
+
+use super::Pattern;
+use crate::conn::Broken;
+use crate::error::{RecvError, SendError};
+use crate::message::Message;
+use crate::pipe::{PipeId, Pipes};
+
+/// A socket with a single peer; a second one is refused while the first is there.
+#[derive(Default)]
+pub(crate) struct Pair {
+    peer: Option<PipeId>,
+}
+
+impl Pattern for Pair {
+    fn attach(&mut self, pipes: &mut Pipes, id: PipeId) {
+        match self.peer {
+            None => self.peer = Some(id),
+            Some(_) => pipes.fail(id, Broken::Refused("a PAIR socket has one peer, and has it already")),
+        }
+    }
+
+    fn detach(&mut self, _: &mut Pipes, id: PipeId) {
+        self.peer.take_if(|peer| *peer == id);
+    }
+
+    fn readable(&mut self, _: PipeId) {}
+
+    fn writable(&mut self, _: PipeId) {}
+
+    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
+        match self.peer {
+            Some(peer) if pipes.can_send(peer) => {
+                pipes.send(peer, message);
+                Ok(())
+            }
+            _ => Err(SendError::would_block(message)),
+        }
+    }
+
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
+        Ok(self.peer.and_then(|peer| pipes.recv(peer)))
+    }
+
+    fn can_send(&mut self, pipes: &mut Pipes) -> bool {
+        self.peer.is_some_and(|peer| pipes.can_send(peer))
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        self.peer.is_some_and(|peer| pipes.has_message(peer))
+    }
+}

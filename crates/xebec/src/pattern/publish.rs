@@ -1,0 +1,258 @@
+//! PUB and XPUB (RFC 29): fan out to the subscribers whose prefixes match.
+//!
+//! A message is matched by its first frame. A subscriber whose pipe is full misses it (it never
+//! slows the others), unless XPUB_NODROP makes the publisher wait. Subscriptions are taken in as
+//! they arrive, whatever the application is doing.
+
+use std::collections::VecDeque;
+
+use super::Pattern;
+use super::policy::Ring;
+use crate::error::{RecvError, SendError};
+use crate::message::{Frame, Kind, Message};
+use crate::options::Options;
+use crate::pipe::{PipeId, Pipes};
+use crate::topics::{Subscribers, Unsubscribed};
+
+/// The publisher's side.
+pub(crate) struct Publisher {
+    peers: Ring,
+    subscribers: Subscribers,
+    /// XPUB_MANUAL: what peers asked for, which counts for nothing until the application says so.
+    asked: Subscribers,
+    /// What the application of an XPUB is to be told, with the peer that it comes from.
+    news: VecDeque<(Option<PipeId>, Message)>,
+    /// XPUB_MANUAL: the peer of the subscription that the application received last.
+    last: Option<PipeId>,
+    /// Stamps the pipes that a message goes to, so that each gets it once however many of its
+    /// prefixes match. Indexed by pipe.
+    stamps: Vec<u64>,
+    stamp: u64,
+    matching: Vec<PipeId>,
+    welcome: Option<Frame>,
+    extended: bool,
+    verbose: bool,
+    verboser: bool,
+    manual: bool,
+    nodrop: bool,
+    invert: bool,
+    only_first: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(extended: bool) -> Self {
+        Publisher {
+            peers: Ring::default(),
+            subscribers: Subscribers::new(),
+            asked: Subscribers::new(),
+            news: VecDeque::new(),
+            last: None,
+            stamps: Vec::new(),
+            stamp: 0,
+            matching: Vec::new(),
+            welcome: None,
+            extended,
+            verbose: false,
+            verboser: false,
+            manual: false,
+            nodrop: false,
+            invert: false,
+            only_first: false,
+        }
+    }
+
+    /// Finds the pipes that a message with this topic goes to.
+    fn find(&mut self, topic: &[u8]) {
+        self.matching.clear();
+        self.stamp += 1;
+        let (stamps, stamp, matching) = (&mut self.stamps, self.stamp, &mut self.matching);
+        let invert = self.invert;
+        self.subscribers.for_each_match(topic, |id| {
+            if stamps[id] != stamp {
+                stamps[id] = stamp;
+                if !invert {
+                    matching.push(id);
+                }
+            }
+        });
+        if invert {
+            matching.extend(self.peers.iter().filter(|&id| stamps[id] != stamp));
+        }
+    }
+
+    fn tell(&mut self, from: Option<PipeId>, on: bool, topic: &[u8]) {
+        if self.extended {
+            let mut body = Vec::with_capacity(1 + topic.len());
+            body.push(on.into());
+            body.extend_from_slice(topic);
+            self.news.push_back((from, body.into()));
+        }
+    }
+
+    fn subscription(&mut self, id: PipeId, topic: &[u8], on: bool) {
+        if self.manual {
+            if on {
+                self.asked.subscribe(topic, id);
+            } else {
+                self.asked.unsubscribe(topic, id);
+            }
+            return self.tell(Some(id), on, topic);
+        }
+        let news = if on {
+            self.subscribers.subscribe(topic, id) || self.verbose
+        } else {
+            match self.subscribers.unsubscribe(topic, id) {
+                Unsubscribed::Last => true,
+                Unsubscribed::Remaining => self.verboser,
+                Unsubscribed::NotFound => false,
+            }
+        };
+        if news {
+            self.tell(Some(id), on, topic);
+        }
+    }
+
+    /// Takes in one message from a subscriber: subscriptions, or an XSUB's own words.
+    fn take_in(&mut self, id: PipeId, message: Message, pipes: &mut Pipes) {
+        match message.kind {
+            Kind::Subscribe => return self.subscription(id, message.first(), true),
+            Kind::Cancel => return self.subscription(id, message.first(), false),
+            Kind::Data => {}
+        }
+        let mut own = Vec::new();
+        for (i, frame) in message.into_frames().into_iter().enumerate() {
+            match frame.as_bytes() {
+                [on @ (0 | 1), topic @ ..] if i == 0 || (own.is_empty() && !self.only_first) => self.subscription(id, topic, *on == 1),
+                _ => own.push(frame),
+            }
+        }
+        if own.is_empty() {
+            return;
+        }
+        if self.extended {
+            self.news.push_back((Some(id), own.into_iter().collect()));
+        } else {
+            pipes.counters.dropped.unwanted += 1;
+        }
+    }
+}
+
+impl Pattern for Publisher {
+    fn attach(&mut self, _: &mut Pipes, id: PipeId) {
+        self.peers.insert(id);
+        if self.stamps.len() <= id {
+            self.stamps.resize(id + 1, 0);
+        }
+    }
+
+    fn detach(&mut self, pipes: &mut Pipes, id: PipeId) {
+        self.disconnected(pipes, id);
+        self.peers.remove(id);
+        self.news.iter_mut().for_each(|(from, _)| {
+            from.take_if(|from| *from == id);
+        });
+        self.last.take_if(|last| *last == id);
+    }
+
+    fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if pipes.pipe(id).info.silent_subscriber {
+            self.subscribers.subscribe(b"", id);
+        }
+        if let Some(welcome) = &self.welcome {
+            pipes.put(id, welcome.clone().into());
+        }
+    }
+
+    fn disconnected(&mut self, _: &mut Pipes, id: PipeId) {
+        let mut gone = Vec::new();
+        let from = if self.manual { &mut self.asked } else { &mut self.subscribers };
+        from.remove_peer(id, |topic| gone.push(topic.to_vec()));
+        if self.manual {
+            self.subscribers.remove_peer(id, |_| {});
+        }
+        gone.iter().for_each(|topic| self.tell(None, false, topic));
+    }
+
+    fn readable(&mut self, _: PipeId) {}
+
+    fn writable(&mut self, _: PipeId) {}
+
+    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
+        self.find(message.first());
+        if self.matching.is_empty() {
+            pipes.counters.dropped.no_subscriber += 1;
+            return Ok(());
+        }
+        if self.nodrop && !self.matching.iter().all(|&id| pipes.can_send(id)) {
+            return Err(SendError::would_block(message));
+        }
+        let last = self.matching.len() - 1;
+        for i in 0..last {
+            let id = self.matching[i];
+            if pipes.can_send(id) {
+                pipes.send_copy(id, &message);
+            } else {
+                pipes.counters.dropped.high_water_mark += 1;
+            }
+        }
+        let id = self.matching[last];
+        if pipes.can_send(id) {
+            pipes.send(id, message);
+        } else {
+            pipes.counters.dropped.high_water_mark += 1;
+        }
+        Ok(())
+    }
+
+    fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, RecvError> {
+        if !self.extended {
+            return Err(RecvError::Unsupported);
+        }
+        Ok(self.news.pop_front().map(|(from, message)| {
+            self.last = from;
+            message
+        }))
+    }
+
+    fn can_send(&mut self, pipes: &mut Pipes) -> bool {
+        !self.nodrop || self.peers.iter().all(|id| pipes.can_send(id))
+    }
+
+    fn can_recv(&mut self, _: &mut Pipes) -> bool {
+        !self.news.is_empty()
+    }
+
+    fn consumes(&self) -> bool {
+        true
+    }
+
+    fn inbound(&mut self, pipes: &mut Pipes, id: PipeId, message: Message) {
+        self.take_in(id, message, pipes);
+    }
+
+    fn subscribe(&mut self, _: &mut Pipes, topic: &[u8], on: bool) -> bool {
+        if !self.manual {
+            return false;
+        }
+        match self.last {
+            Some(id) if on => drop(self.subscribers.subscribe(topic, id)),
+            Some(id) => drop(self.subscribers.unsubscribe(topic, id)),
+            None => {}
+        }
+        true
+    }
+
+    fn topics(&self) -> Option<usize> {
+        Some(self.subscribers.len())
+    }
+
+    fn configure(&mut self, options: &Options) {
+        self.verbose = options.xpub_verbose || options.xpub_verboser;
+        self.verboser = options.xpub_verboser;
+        self.manual = options.xpub_manual && self.extended;
+        self.nodrop = options.xpub_nodrop;
+        self.invert = options.invert_matching;
+        self.only_first = options.only_first_subscribe;
+        self.welcome = (!options.xpub_welcome_msg.is_empty()).then(|| Frame::from(options.xpub_welcome_msg.clone()));
+    }
+}

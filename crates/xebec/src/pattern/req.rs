@@ -1,0 +1,147 @@
+//! REQ (RFC 28): one request, one reply, in turn.
+//!
+//! On the wire a request is `[""][body…]`, or `[id]["" ][body…]` with REQ_CORRELATE. The
+//! application sees the body only.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::Pattern;
+use super::dealer::Dealer;
+use crate::error::{RecvError, SendError};
+use crate::message::{Frame, Message};
+use crate::options::Options;
+use crate::pipe::{PipeId, Pipes};
+
+/// A client that waits for each reply.
+pub(crate) struct Req {
+    dealer: Dealer,
+    turn: Turn,
+    /// A reply that was taken from its pipe to see whether it is one.
+    ready: Option<Message>,
+    request_id: u32,
+    relaxed: bool,
+    correlate: bool,
+}
+
+enum Turn {
+    Send,
+    /// The pipe that the request went to; `None` when that is gone for good.
+    Recv(Option<PipeId>),
+}
+
+impl Req {
+    pub(crate) fn new() -> Self {
+        Req {
+            dealer: Dealer::default(),
+            turn: Turn::Send,
+            ready: None,
+            request_id: RandomState::new().hash_one(0u8) as u32,
+            relaxed: false,
+            correlate: false,
+        }
+    }
+
+    /// Strips the envelope off a reply; false if it answers something else.
+    fn open(&self, reply: &mut Message) -> bool {
+        if self.correlate {
+            let ours = *reply.first() == self.request_id.to_be_bytes();
+            if !ours || reply.pop_front().is_none() {
+                return false;
+            }
+        }
+        reply.first().is_empty() && reply.pop_front().is_some()
+    }
+
+    fn fetch(&mut self, pipes: &mut Pipes, asked: Option<PipeId>) -> Option<Message> {
+        if self.ready.is_some() {
+            return self.ready.take();
+        }
+        while let Some((from, mut reply)) = self.dealer.inn.recv(pipes) {
+            if asked.is_some_and(|asked| asked != from) {
+                pipes.counters.dropped.unwanted += 1;
+            } else if self.open(&mut reply) {
+                return Some(reply);
+            } else {
+                pipes.counters.dropped.malformed += 1;
+            }
+        }
+        None
+    }
+}
+
+impl Pattern for Req {
+    fn attach(&mut self, pipes: &mut Pipes, id: PipeId) {
+        self.dealer.attach(pipes, id);
+    }
+
+    fn detach(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if let Turn::Recv(asked) = &mut self.turn {
+            asked.take_if(|asked| *asked == id);
+        }
+        self.dealer.detach(pipes, id);
+    }
+
+    fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        self.dealer.connected(pipes, id);
+    }
+
+    fn readable(&mut self, id: PipeId) {
+        self.dealer.readable(id);
+    }
+
+    fn writable(&mut self, id: PipeId) {
+        self.dealer.writable(id);
+    }
+
+    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+        if matches!(self.turn, Turn::Recv(_)) && !self.relaxed {
+            return Err(SendError::state(message));
+        }
+        let Some(id) = self.dealer.out.next(pipes) else {
+            return Err(SendError::would_block(message));
+        };
+        // Replies to earlier requests are stale from here on.
+        self.ready = None;
+        while self.dealer.inn.recv(pipes).is_some() {
+            pipes.counters.dropped.unwanted += 1;
+        }
+        message.push_front(Frame::new());
+        if self.correlate {
+            self.request_id = self.request_id.wrapping_add(1);
+            message.push_front(self.request_id.to_be_bytes());
+        }
+        pipes.send(id, message);
+        self.dealer.out.0.advance();
+        self.turn = Turn::Recv(Some(id));
+        Ok(())
+    }
+
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
+        let Turn::Recv(asked) = self.turn else {
+            return Err(RecvError::State);
+        };
+        let reply = self.fetch(pipes, asked);
+        if reply.is_some() {
+            self.turn = Turn::Send;
+        }
+        Ok(reply)
+    }
+
+    fn can_send(&mut self, pipes: &mut Pipes) -> bool {
+        (matches!(self.turn, Turn::Send) || self.relaxed) && self.dealer.can_send(pipes)
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        let Turn::Recv(asked) = self.turn else {
+            return false;
+        };
+        self.ready = self.fetch(pipes, asked);
+        self.ready.is_some()
+    }
+
+    fn configure(&mut self, options: &Options) {
+        self.dealer.configure(options);
+        self.relaxed = options.req_relaxed;
+        self.correlate = options.req_correlate;
+    }
+}

@@ -1,0 +1,219 @@
+//! ROUTER (RFC 28): addresses each peer by its routing id.
+//!
+//! The application receives `[id][frames…]` and sends `[id][frames…]`. A peer's id is the one it
+//! chose (ROUTING_ID), the one this side gave it (CONNECT_ROUTING_ID), or five bytes that begin
+//! with zero.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use bytes::Bytes;
+
+use super::Pattern;
+use super::policy::FairQueue;
+use crate::conn::Broken;
+use crate::error::{RecvError, SendError};
+use crate::message::{Frame, Message};
+use crate::options::Options;
+use crate::pipe::{PipeId, Pipes};
+
+/// Routing ids in both directions.
+pub(super) struct RoutingTable {
+    pipes: HashMap<Bytes, PipeId>,
+    ids: HashMap<PipeId, Bytes>,
+    next: u32,
+}
+
+impl RoutingTable {
+    pub(super) fn new() -> Self {
+        RoutingTable {
+            pipes: HashMap::new(),
+            ids: HashMap::new(),
+            next: RandomState::new().hash_one(0u8) as u32,
+        }
+    }
+
+    /// An id that no peer has: a zero byte, which no peer may choose, and 32 bits.
+    pub(super) fn generate(&mut self) -> Bytes {
+        loop {
+            self.next = self.next.wrapping_add(1);
+            let n = self.next.to_be_bytes();
+            let id = Bytes::copy_from_slice(&[0, n[0], n[1], n[2], n[3]]);
+            if !self.pipes.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn insert(&mut self, id: Bytes, pipe: PipeId) {
+        self.remove(pipe);
+        self.pipes.insert(id.clone(), pipe);
+        self.ids.insert(pipe, id);
+    }
+
+    pub(super) fn remove(&mut self, pipe: PipeId) -> Option<Bytes> {
+        self.unroute(pipe);
+        self.ids.remove(&pipe)
+    }
+
+    /// Nothing can be sent to the pipe any more; what it sent still bears its name.
+    pub(super) fn unroute(&mut self, pipe: PipeId) {
+        if let Some(id) = self.ids.get(&pipe)
+            && self.pipes.get(id) == Some(&pipe)
+        {
+            self.pipes.remove(id);
+        }
+    }
+
+    #[inline]
+    pub(super) fn pipe(&self, id: &[u8]) -> Option<PipeId> {
+        self.pipes.get(id).copied()
+    }
+
+    #[inline]
+    pub(super) fn id(&self, pipe: PipeId) -> Option<&Bytes> {
+        self.ids.get(&pipe)
+    }
+}
+
+/// A socket that knows its peers by name.
+pub(crate) struct Router {
+    inn: FairQueue,
+    table: RoutingTable,
+    ready: Option<(PipeId, Message)>,
+    mandatory: bool,
+    handover: bool,
+    probe: bool,
+}
+
+impl Router {
+    pub(crate) fn new() -> Self {
+        Router {
+            inn: FairQueue::default(),
+            table: RoutingTable::new(),
+            ready: None,
+            mandatory: false,
+            handover: false,
+            probe: false,
+        }
+    }
+
+    /// Gives a pipe its id. False if another peer has that id.
+    fn identify(&mut self, pipes: &mut Pipes, pipe: PipeId, id: Bytes) -> bool {
+        match self.table.pipe(&id) {
+            Some(same) if same == pipe => return true,
+            Some(other) if self.handover => {
+                self.table.unroute(other);
+                pipes.fail(other, Broken::Refused("another peer took over its routing id (ROUTER_HANDOVER)"));
+            }
+            Some(_) => return false,
+            None => {}
+        }
+        self.table.insert(id, pipe);
+        true
+    }
+
+    fn fetch(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Message)> {
+        if self.ready.is_some() {
+            return self.ready.take();
+        }
+        self.inn.recv(pipes)
+    }
+}
+
+impl Pattern for Router {
+    fn attach(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if let Some(assigned) = pipes.pipe(id).assigned_id.clone()
+            && !self.identify(pipes, id, assigned)
+        {
+            return pipes.fail(id, Broken::Refused("another peer has the routing id given by CONNECT_ROUTING_ID"));
+        }
+        self.inn.0.insert(id);
+    }
+
+    fn detach(&mut self, _: &mut Pipes, id: PipeId) {
+        self.inn.0.remove(id);
+        self.table.remove(id);
+        self.ready.take_if(|(from, _)| *from == id);
+    }
+
+    fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        let chosen = pipes.pipe(id).info.routing_id.clone();
+        let known = self.table.id(id).is_some();
+        if !(known && (chosen.is_empty() || pipes.pipe(id).assigned_id.is_some())) {
+            let name = if chosen.is_empty() { self.table.generate() } else { chosen };
+            if !self.identify(pipes, id, name) {
+                self.inn.0.remove(id);
+                return pipes.fail(id, Broken::Refused("another peer has its routing id; ROUTER_HANDOVER would let it take over"));
+            }
+        }
+        self.inn.0.insert(id);
+        if self.probe {
+            pipes.put(id, Message::new());
+        }
+    }
+
+    fn disconnected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        // A peer that this side connects to is expected back under its name; another is gone.
+        if pipes.pipe(id).dialer.is_none() {
+            self.table.unroute(id);
+        }
+    }
+
+    fn readable(&mut self, id: PipeId) {
+        self.inn.0.activate(id);
+    }
+
+    fn writable(&mut self, _: PipeId) {}
+
+    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+        if message.len() < 2 {
+            // Nothing but an address: there is nothing to send.
+            return match self.table.pipe(message.first()) {
+                None if self.mandatory => Err(SendError::unroutable(message)),
+                _ => Ok(()),
+            };
+        }
+        let Some(pipe) = self.table.pipe(message.first()) else {
+            if self.mandatory {
+                return Err(SendError::unroutable(message));
+            }
+            pipes.counters.dropped.unroutable += 1;
+            return Ok(());
+        };
+        if !pipes.can_send(pipe) {
+            if self.mandatory {
+                return Err(SendError::would_block(message));
+            }
+            pipes.counters.dropped.high_water_mark += 1;
+            return Ok(());
+        }
+        message.pop_front();
+        pipes.send(pipe, message);
+        Ok(())
+    }
+
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
+        Ok(self.fetch(pipes).and_then(|(from, mut message)| {
+            // Only pipes with an id are in the fair queue.
+            let id = self.table.id(from)?;
+            message.push_front(Frame::from(id.clone()));
+            Some(message)
+        }))
+    }
+
+    fn can_send(&mut self, _: &mut Pipes) -> bool {
+        true
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        self.ready = self.fetch(pipes);
+        self.ready.is_some()
+    }
+
+    fn configure(&mut self, options: &Options) {
+        self.mandatory = options.router_mandatory;
+        self.handover = options.router_handover;
+        self.probe = options.probe_router;
+    }
+}

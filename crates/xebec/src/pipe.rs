@@ -1,0 +1,619 @@
+//! Pipes: one to each peer, with its two queues and their high-water marks.
+//!
+//! This is where transport, protocol and pattern meet. A pattern sees peers and messages: it
+//! asks whether a pipe [can take](Pipes::can_send) a message, [sends](Pipes::send),
+//! [receives](Pipes::recv). Whether the other end is a stream connection, a connection that is
+//! still to come up, or another socket of the same context is decided here.
+//!
+//! Outbound, a message counts against SNDHWM from its acceptance until its last byte is with the
+//! kernel (or, inproc, until the peer's application has taken it). Inbound, it counts against
+//! RCVHWM from its decoding until the application has taken it. Both counts are exact.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use slab::Slab;
+use zmtp::{Metadata, SocketType, Version};
+
+use crate::buffer::{BATCH, Pool};
+use crate::channel::End;
+use crate::conn::{Broken, Conn};
+use crate::message::{ConnectionId, Message};
+use crate::stats::Counters;
+
+/// Names a pipe of a socket; reused after the pipe is gone.
+pub(crate) type PipeId = usize;
+
+/// A write follows a pause of this length at once; sooner, it waits for company. Writing 64
+/// bytes on loopback takes 4 µs, so a sender that is faster than this gains by batching and one
+/// that is slower would only lose time.
+const SILENCE: Duration = Duration::from_micros(10);
+
+/// What is known of the peer of a connection.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct PeerInfo {
+    /// The local endpoint that the connection belongs to, as bound or connected.
+    pub endpoint: String,
+    /// The peer's address, such as `tcp://192.0.2.1:53211`; for inproc the endpoint.
+    pub address: String,
+    /// The peer's socket type, if it told.
+    pub socket_type: Option<SocketType>,
+    /// The routing id that the peer chose; empty if it did not.
+    pub routing_id: Bytes,
+    /// The metadata of the handshake (RFC 37).
+    pub metadata: Metadata,
+    /// The protocol version that the connection speaks; `None` for inproc and raw streams.
+    pub version: Option<Version>,
+    /// The peer is of the generation (ZMTP 1.0) whose SUB sockets filter for themselves and never
+    /// say what they want.
+    pub(crate) silent_subscriber: bool,
+}
+
+/// What a pipe leads to.
+pub(crate) enum Link {
+    /// Nothing yet, or nothing at the moment: messages queue.
+    Down,
+    /// A stream connection.
+    Wire(Box<Conn>),
+    /// Another socket of this context.
+    Inproc(Box<End>),
+}
+
+/// Messages and bytes of one pipe since it exists.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) messages_in: u64,
+    pub(crate) messages_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+/// One pipe.
+pub(crate) struct Pipe {
+    pub(crate) link: Link,
+    /// Accepted from the application and not yet encoded.
+    outq: VecDeque<Message>,
+    /// Decoded and not yet taken by the application.
+    inq: VecDeque<Message>,
+    sndhwm: usize,
+    rcvhwm: usize,
+    conflate: bool,
+    /// The pattern knows this pipe.
+    pub(crate) attached: bool,
+    /// The connection is lost for good; the pipe lives until what was received is taken.
+    pub(crate) ending: bool,
+    /// The dialer that brings the connection up, if this side connects.
+    pub(crate) dialer: Option<usize>,
+    /// The listener that accepted it, if the other side connected.
+    pub(crate) listener: Option<usize>,
+    /// Invariant: true exactly while the pipe is in `Pipes::dirty`.
+    dirty: bool,
+    /// Invariant: true exactly while the pipe is in `Pipes::unread`.
+    unread: bool,
+    /// A failure was noted and is about to be dealt with.
+    failed: bool,
+    pub(crate) traffic: Traffic,
+    pub(crate) generation: u32,
+    pub(crate) info: Arc<PeerInfo>,
+    /// A routing id given to the peer by this side (CONNECT_ROUTING_ID).
+    pub(crate) assigned_id: Option<Bytes>,
+}
+
+impl Pipe {
+    pub(crate) fn new(link: Link, sndhwm: usize, rcvhwm: usize, conflate: bool) -> Self {
+        let limit = |hwm| if hwm == 0 { usize::MAX } else { hwm };
+        Pipe {
+            link,
+            outq: VecDeque::new(),
+            inq: VecDeque::new(),
+            sndhwm: limit(sndhwm),
+            rcvhwm: limit(rcvhwm),
+            conflate,
+            attached: false,
+            ending: false,
+            dialer: None,
+            listener: None,
+            dirty: false,
+            unread: false,
+            failed: false,
+            traffic: Traffic::default(),
+            generation: 0,
+            info: Arc::default(),
+            assigned_id: None,
+        }
+    }
+
+    pub(crate) fn conn(&self) -> Option<&Conn> {
+        match &self.link {
+            Link::Wire(conn) => Some(conn),
+            _ => None,
+        }
+    }
+
+    /// Messages accepted and not yet handed on.
+    pub(crate) fn queued_out(&self) -> usize {
+        self.outq.len() + self.conn().map_or(0, Conn::unwritten_messages)
+    }
+
+    /// Whether anything accepted, of any kind, has still to leave.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.outq.is_empty() || self.conn().is_some_and(|conn| conn.unwritten() > 0)
+    }
+
+    /// Messages received and not yet taken.
+    pub(crate) fn queued_in(&self) -> usize {
+        match &self.link {
+            Link::Inproc(end) => end.waiting(),
+            _ => self.inq.len(),
+        }
+    }
+
+    /// The peer can be reached at this moment.
+    pub(crate) fn is_up(&self) -> bool {
+        match &self.link {
+            Link::Down => false,
+            Link::Wire(conn) => !conn.in_handshake(),
+            Link::Inproc(end) => end.is_open(),
+        }
+    }
+
+    /// Forgets what was accepted and not sent. Returns how many messages that were.
+    pub(crate) fn clear_output(&mut self) -> usize {
+        std::mem::take(&mut self.outq).len()
+    }
+}
+
+/// What happened to a pipe while a pattern was using it.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    /// The connection ended.
+    Failed(Broken),
+    /// The connection ended before; now all that it brought is taken.
+    Drained,
+    /// The peer's ping asks to have its silence watched.
+    Pinged,
+}
+
+/// All pipes of a socket.
+pub(crate) struct Pipes {
+    slab: Slab<Pipe>,
+    pub(crate) pool: Pool,
+    /// Pipes with output that was not offered to the kernel, or a word owed to the peer.
+    dirty: Vec<PipeId>,
+    /// Pipes that the kernel reported readable and that are not read empty.
+    unread: VecDeque<PipeId>,
+    /// What happened to pipes and waits for the socket to deal with it.
+    pub(crate) happened: Vec<(PipeId, Happened)>,
+    pub(crate) counters: Counters,
+    /// When output last left at once or in a batch.
+    last_flush: Instant,
+    /// Output waits for company and the background thread knows.
+    deferring: bool,
+    generation: u32,
+}
+
+impl Pipes {
+    pub(crate) fn new() -> Self {
+        Pipes {
+            slab: Slab::new(),
+            pool: Pool::default(),
+            dirty: Vec::new(),
+            unread: VecDeque::new(),
+            happened: Vec::new(),
+            counters: Counters::default(),
+            last_flush: Instant::now() - SILENCE,
+            deferring: false,
+            generation: 0,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, mut pipe: Pipe) -> PipeId {
+        self.generation = self.generation.wrapping_add(1) & 0x3fff_ffff;
+        pipe.generation = self.generation;
+        self.slab.insert(pipe)
+    }
+
+    pub(crate) fn remove(&mut self, id: PipeId) -> Pipe {
+        self.dirty.retain(|&dirty| dirty != id);
+        self.unread.retain(|&unread| unread != id);
+        self.happened.retain(|(pipe, _)| *pipe != id);
+        self.slab.remove(id)
+    }
+
+    pub(crate) fn contains(&self, id: PipeId) -> bool {
+        self.slab.contains(id)
+    }
+
+    #[inline]
+    pub(crate) fn pipe(&self, id: PipeId) -> &Pipe {
+        &self.slab[id]
+    }
+
+    #[inline]
+    pub(crate) fn pipe_mut(&mut self, id: PipeId) -> &mut Pipe {
+        &mut self.slab[id]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PipeId, &Pipe)> {
+        self.slab.iter()
+    }
+
+    /// Some pipe; the only one, if there is one.
+    pub(crate) fn only(&self) -> Option<PipeId> {
+        self.slab.iter().next().map(|(id, _)| id)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<PipeId> {
+        self.slab.iter().map(|(id, _)| id).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// The connection and the pool that lends it buffers.
+    pub(crate) fn conn_and_pool(&mut self, id: PipeId) -> Option<(&mut Conn, &mut Pool)> {
+        match &mut self.slab.get_mut(id)?.link {
+            Link::Wire(conn) => Some((conn, &mut self.pool)),
+            _ => None,
+        }
+    }
+
+    /// Notes that a pipe failed; the socket deals with it at the end of its current step.
+    pub(crate) fn fail(&mut self, id: PipeId, why: Broken) {
+        if !std::mem::replace(&mut self.slab[id].failed, true) {
+            self.happened.push((id, Happened::Failed(why)));
+        }
+    }
+
+    pub(crate) fn mend(&mut self, id: PipeId) {
+        self.slab[id].failed = false;
+    }
+
+    fn mark_dirty(&mut self, id: PipeId) {
+        if !std::mem::replace(&mut self.slab[id].dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+
+    // ---- outbound ----
+
+    /// Whether the pipe takes another message without passing its high-water mark.
+    #[inline]
+    pub(crate) fn can_send(&mut self, id: PipeId) -> bool {
+        let pipe = &mut self.slab[id];
+        if pipe.ending || pipe.failed {
+            return false;
+        }
+        if pipe.conflate {
+            return true;
+        }
+        match &mut pipe.link {
+            Link::Down => pipe.outq.len() < pipe.sndhwm,
+            Link::Inproc(end) => end.is_open() && end.has_room(),
+            Link::Wire(conn) => {
+                if pipe.outq.len() + conn.unwritten_messages() < pipe.sndhwm {
+                    return true;
+                }
+                if !conn.writable || conn.in_handshake() {
+                    return false;
+                }
+                // Full, but only because output waited for company.
+                self.flush(id);
+                self.slab[id].queued_out() < self.slab[id].sndhwm
+            }
+        }
+    }
+
+    /// Sends a message down a pipe that [can take it](Self::can_send).
+    #[inline]
+    pub(crate) fn send(&mut self, id: PipeId, message: Message) {
+        let size = message.size() as u64;
+        self.counters.messages_out += 1;
+        self.counters.bytes_out += size;
+        let pipe = &mut self.slab[id];
+        pipe.traffic.messages_out += 1;
+        pipe.traffic.bytes_out += size;
+        self.put(id, message);
+    }
+
+    /// Sends a copy of a message that goes to many.
+    #[inline]
+    pub(crate) fn send_copy(&mut self, id: PipeId, message: &Message) {
+        let pipe = &mut self.slab[id];
+        if let Link::Wire(conn) = &mut pipe.link
+            && pipe.outq.is_empty()
+            && conn.unwritten() < BATCH
+            && !conn.in_handshake()
+            && !pipe.conflate
+        {
+            let size = message.size() as u64;
+            self.counters.messages_out += 1;
+            self.counters.bytes_out += size;
+            pipe.traffic.messages_out += 1;
+            pipe.traffic.bytes_out += size;
+            conn.encode(message, &mut self.pool);
+            self.encoded(id);
+        } else {
+            self.send(id, message.clone());
+        }
+    }
+
+    /// Sends what the library itself has to say (a subscription, a probe, a welcome): it does
+    /// not count and is not subject to the high-water mark.
+    #[inline]
+    pub(crate) fn put(&mut self, id: PipeId, message: Message) {
+        let pipe = &mut self.slab[id];
+        match &mut pipe.link {
+            Link::Wire(conn) if pipe.outq.is_empty() && conn.unwritten() < if pipe.conflate { 1 } else { BATCH } && !conn.in_handshake() => {
+                conn.encode(&message, &mut self.pool);
+                self.encoded(id);
+            }
+            Link::Inproc(end) => end.push(message),
+            _ => {
+                if pipe.conflate && message.kind == crate::message::Kind::Data {
+                    pipe.outq.clear();
+                }
+                pipe.outq.push_back(message);
+            }
+        }
+    }
+
+    #[inline]
+    fn encoded(&mut self, id: PipeId) {
+        let pipe = &self.slab[id];
+        if pipe.conn().is_some_and(|conn| conn.unwritten() >= BATCH) {
+            self.flush(id);
+        } else if !pipe.dirty {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Writes what a pipe has to write, encoding what is queued. Returns whether any message
+    /// left its queue.
+    pub(crate) fn flush(&mut self, id: PipeId) -> bool {
+        let pipe = &mut self.slab[id];
+        let before = pipe.queued_out();
+        let Link::Wire(conn) = &mut pipe.link else {
+            if let Link::Inproc(end) = &mut pipe.link {
+                end.tell_room();
+            }
+            return false;
+        };
+        if conn.in_handshake() {
+            return false;
+        }
+        let mut result = Ok(());
+        loop {
+            let limit = if pipe.conflate { 1 } else { BATCH };
+            while conn.unwritten() < limit
+                && let Some(message) = pipe.outq.pop_front()
+            {
+                conn.encode(&message, &mut self.pool);
+            }
+            if conn.unwritten() == 0 || !conn.writable || result.is_err() {
+                break;
+            }
+            result = conn.flush(&mut self.pool);
+        }
+        if let Err(why) = result {
+            self.fail(id, why);
+        }
+        let pipe = &mut self.slab[id];
+        if pipe.outq.is_empty() {
+            pipe.outq.shrink_to(64);
+        }
+        pipe.queued_out() < before
+    }
+
+    /// Hands on what queued up before an inproc peer was there.
+    pub(crate) fn send_queued(&mut self, id: PipeId) {
+        let pipe = &mut self.slab[id];
+        if let Link::Inproc(end) = &mut pipe.link {
+            pipe.outq.drain(..).for_each(|message| end.push(message));
+        }
+    }
+
+    /// Decides, at the end of a send, whether output leaves now or waits for company. True if
+    /// the background thread is to be asked to see to it.
+    #[inline]
+    pub(crate) fn after_send(&mut self) -> bool {
+        if self.dirty.is_empty() || self.deferring {
+            return false;
+        }
+        let now = Instant::now();
+        if now.duration_since(self.last_flush) > SILENCE {
+            self.flush_dirty();
+            self.last_flush = Instant::now();
+            return false;
+        }
+        self.deferring = true;
+        true
+    }
+
+    /// Writes everything that waits for company.
+    pub(crate) fn flush_dirty(&mut self) {
+        self.deferring = false;
+        if self.dirty.is_empty() {
+            return;
+        }
+        for id in std::mem::take(&mut self.dirty) {
+            self.slab[id].dirty = false;
+            self.flush(id);
+        }
+        self.last_flush = Instant::now();
+    }
+
+    pub(crate) fn is_deferring(&self) -> bool {
+        self.deferring
+    }
+
+    // ---- inbound ----
+
+    /// The next message of a pipe, read from the transport if need be.
+    #[inline]
+    pub(crate) fn recv(&mut self, id: PipeId) -> Option<Message> {
+        let pipe = &mut self.slab[id];
+        let mut message = match pipe.inq.pop_front() {
+            Some(message) => message,
+            None => self.next(id)?,
+        };
+        if self.slab[id].conflate {
+            while let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id)) {
+                message = newer;
+            }
+        }
+        message.origin = Some(self.connection_id(id));
+        let size = message.size() as u64;
+        self.counters.messages_in += 1;
+        self.counters.bytes_in += size;
+        let pipe = &mut self.slab[id];
+        if pipe.ending && pipe.inq.is_empty() {
+            self.happened.push((id, Happened::Drained));
+        }
+        pipe.traffic.messages_in += 1;
+        pipe.traffic.bytes_in += size;
+        Some(message)
+    }
+
+    fn next(&mut self, id: PipeId) -> Option<Message> {
+        let pipe = &mut self.slab[id];
+        if pipe.failed {
+            return None;
+        }
+        match &mut pipe.link {
+            Link::Down => None,
+            Link::Wire(conn) if conn.in_handshake() => None,
+            Link::Wire(conn) => match conn.next(&mut self.pool) {
+                Ok(message) => {
+                    if conn.owes_reply {
+                        if conn.peer_ttl.is_some() && !conn.ttl_watched {
+                            self.happened.push((id, Happened::Pinged));
+                        }
+                        self.mark_dirty(id);
+                    }
+                    message
+                }
+                Err(why) => {
+                    self.fail(id, why);
+                    None
+                }
+            },
+            Link::Inproc(end) => {
+                let message = end.pop();
+                if message.is_none() && !end.is_open() {
+                    // What was pushed before the end closed comes first.
+                    let last = end.pop();
+                    if last.is_none() {
+                        self.fail(id, Broken::Closed);
+                    }
+                    return last;
+                }
+                if end.owes() {
+                    self.mark_dirty(id);
+                }
+                message
+            }
+        }
+    }
+
+    /// Whether a message waits, decoding one ahead if need be.
+    pub(crate) fn has_message(&mut self, id: PipeId) -> bool {
+        let pipe = &mut self.slab[id];
+        if !pipe.inq.is_empty() {
+            return true;
+        }
+        if let Link::Inproc(end) = &mut pipe.link {
+            if end.has_message() {
+                return true;
+            }
+            if !end.is_open() && !end.has_message() {
+                self.fail(id, Broken::Closed);
+            }
+            return false;
+        }
+        match self.next(id) {
+            Some(message) => {
+                self.slab[id].inq.push_back(message);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Receives ahead of the application, up to the high-water mark. True if there is something
+    /// that was not there before.
+    pub(crate) fn pull(&mut self, id: PipeId) -> bool {
+        let before = self.slab[id].inq.len();
+        if matches!(self.slab[id].link, Link::Inproc(_)) {
+            return self.has_message(id);
+        }
+        while self.slab[id].inq.len() < self.slab[id].rcvhwm {
+            let Some(message) = self.next(id) else { break };
+            let pipe = &mut self.slab[id];
+            if pipe.conflate {
+                pipe.inq.clear();
+            }
+            pipe.inq.push_back(message);
+        }
+        self.slab[id].inq.len() > before || (self.slab[id].conflate && before > 0)
+    }
+
+    /// Keeps what a connection that just ended has still delivered: at most a buffer's worth,
+    /// whatever the high-water mark.
+    pub(crate) fn pull_rest(&mut self, id: PipeId) {
+        let Some((conn, pool)) = self.conn_and_pool(id) else { return };
+        conn.readable = false;
+        let mut rest = Vec::new();
+        while let Ok(Some(message)) = conn.next(pool) {
+            rest.push(message);
+        }
+        self.slab[id].inq.extend(rest);
+    }
+
+    /// Notes that the kernel reported a pipe readable.
+    pub(crate) fn mark_unread(&mut self, id: PipeId) {
+        if !std::mem::replace(&mut self.slab[id].unread, true) {
+            self.unread.push_back(id);
+        }
+    }
+
+    /// A pipe that was reported readable and may not be read empty yet.
+    pub(crate) fn take_unread(&mut self) -> Option<PipeId> {
+        let id = self.unread.pop_front()?;
+        self.slab[id].unread = false;
+        Some(id)
+    }
+
+    /// Forgets the pipes that have been read empty meanwhile.
+    pub(crate) fn prune_unread(&mut self) {
+        let slab = &mut self.slab;
+        self.unread.retain(|&id| {
+            let keep = slab[id].conn().is_some_and(|conn| conn.readable || conn.has_bytes());
+            slab[id].unread = keep;
+            keep
+        });
+    }
+
+    pub(crate) fn unread_len(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Has room for more received messages.
+    pub(crate) fn wants_input(&self, id: PipeId) -> bool {
+        self.slab[id].inq.len() < self.slab[id].rcvhwm
+    }
+
+    pub(crate) fn connection_id(&self, id: PipeId) -> ConnectionId {
+        ConnectionId((u64::from(self.slab[id].generation) << 32) | id as u64)
+    }
+
+    /// The pipe of a connection, if it is still the same.
+    pub(crate) fn by_connection(&self, connection: ConnectionId) -> Option<&Pipe> {
+        let pipe = self.slab.get((connection.0 & 0xffff_ffff) as usize)?;
+        (u64::from(pipe.generation) == connection.0 >> 32).then_some(pipe)
+    }
+}

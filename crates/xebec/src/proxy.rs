@@ -1,0 +1,268 @@
+//! The proxy: joins two sockets into a device (`zmq_proxy`, the Guide's chapter 2).
+//!
+//! Messages that arrive at one side leave at the other, whole, frame for frame. Three pairs make
+//! the classic devices: ROUTER and DEALER a queue, XSUB and XPUB a forwarder, PULL and PUSH a
+//! streamer. A capture socket, if given, gets a copy of everything; a control socket steers.
+
+use std::fmt;
+use std::time::Duration;
+
+use zmtp::SocketType;
+
+use crate::error::{RecvError, SendErrorKind};
+use crate::message::Message;
+use crate::poll::{Interest, PollError, PollItem, poll};
+use crate::socket::Socket;
+
+/// Messages moved in one direction before the other gets its turn.
+const TURN: usize = 256;
+
+/// How long a side that is full is left alone before it is tried again: only a bound; the poll
+/// wakes as soon as there is room.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why a proxy stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The context was terminated (ETERM).
+    Terminated,
+    /// A signal interrupted it (EINTR).
+    Interrupted,
+    /// The two sockets do not make a device.
+    Mismatched(SocketType, SocketType),
+}
+
+impl fmt::Display for ProxyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProxyError::Terminated => f.write_str("the context was terminated"),
+            ProxyError::Interrupted => f.write_str("a signal interrupted the proxy"),
+            ProxyError::Mismatched(front, back) => write!(
+                f,
+                "{} and {} make no device: join ROUTER and DEALER, XSUB and XPUB, PULL and PUSH, or two that both send and receive",
+                front.name(),
+                back.name()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ProxyError {}
+
+/// What has passed through a proxy, by socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProxyStats {
+    /// Messages received at the front.
+    pub front_in: u64,
+    /// Bytes received at the front.
+    pub front_in_bytes: u64,
+    /// Messages received at the back.
+    pub back_in: u64,
+    /// Bytes received at the back.
+    pub back_in_bytes: u64,
+}
+
+/// A device in the making.
+///
+/// ```no_run
+/// # use xebec::{Context, Dealer, Proxy, Router};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let context = Context::new();
+/// let (front, back) = (Router::new(&context)?, Dealer::new(&context)?);
+/// front.bind("tcp://*:5559")?;
+/// back.bind("tcp://*:5560")?;
+/// Proxy::new(&front, &back).run()?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a proxy does nothing until it runs"]
+pub struct Proxy<'a> {
+    front: &'a Socket,
+    back: &'a Socket,
+    capture: Option<&'a Socket>,
+    control: Option<&'a Socket>,
+    stats: ProxyStats,
+}
+
+enum Flow {
+    Run,
+    Pause,
+    Stop,
+}
+
+impl<'a> Proxy<'a> {
+    /// A proxy between two sockets, typed or not.
+    pub fn new(front: &'a (impl AsRef<Socket> + ?Sized), back: &'a (impl AsRef<Socket> + ?Sized)) -> Self {
+        Proxy {
+            front: front.as_ref(),
+            back: back.as_ref(),
+            capture: None,
+            control: None,
+            stats: ProxyStats::default(),
+        }
+    }
+
+    /// Sends a copy of every message, in both directions, to `socket`: a PUB, PUSH, PAIR or
+    /// DEALER. A capture that cannot keep up misses messages; it never holds up the device.
+    pub fn capture(mut self, socket: &'a (impl AsRef<Socket> + ?Sized)) -> Self {
+        self.capture = Some(socket.as_ref());
+        self
+    }
+
+    /// Takes commands from `socket`: PAUSE, RESUME, TERMINATE, STATISTICS
+    /// (`zmq_proxy_steerable`). STATISTICS is answered by eight frames of 8 bytes, native order:
+    /// messages and bytes in, then out, of the front, then of the back. A REP is answered for
+    /// the other commands too, by an empty message.
+    pub fn control(mut self, socket: &'a (impl AsRef<Socket> + ?Sized)) -> Self {
+        self.control = Some(socket.as_ref());
+        self
+    }
+
+    /// Runs until the context is terminated or the control socket says TERMINATE; then returns
+    /// what has passed.
+    ///
+    /// # Errors
+    /// See [`ProxyError`].
+    pub fn run(mut self) -> Result<ProxyStats, ProxyError> {
+        if !fits(self.front.kind(), self.back.kind()) {
+            return Err(ProxyError::Mismatched(self.front.kind(), self.back.kind()));
+        }
+        let mut flow = Flow::Run;
+        // A message taken from one side for which the other has no room yet.
+        let (mut to_back, mut to_front) = (None, None);
+        loop {
+            self.wait(&flow, to_back.is_some(), to_front.is_some())?;
+            if let Some(control) = self.control
+                && let Some(command) = receive(control)?
+            {
+                flow = self.obey(control, &command, flow)?;
+            }
+            match flow {
+                Flow::Stop => return Ok(self.stats),
+                Flow::Pause => continue,
+                Flow::Run => {}
+            }
+            let (messages, bytes) = self.forward(self.front, self.back, &mut to_back)?;
+            self.stats.front_in += messages;
+            self.stats.front_in_bytes += bytes;
+            let (messages, bytes) = self.forward(self.back, self.front, &mut to_front)?;
+            self.stats.back_in += messages;
+            self.stats.back_in_bytes += bytes;
+        }
+    }
+
+    /// Waits for something to do: input on a side whose other side has room.
+    fn wait(&self, flow: &Flow, back_full: bool, front_full: bool) -> Result<(), ProxyError> {
+        let mut items = Vec::with_capacity(3);
+        items.extend(self.control.map(|control| PollItem::socket(control, Interest::READ)));
+        if matches!(flow, Flow::Run) {
+            let interest = |own_input_held: bool, owed: bool| match (own_input_held, owed) {
+                (false, false) => Some(Interest::READ),
+                (false, true) => Some(Interest::READ | Interest::WRITE),
+                (true, true) => Some(Interest::WRITE),
+                (true, false) => None,
+            };
+            items.extend(interest(back_full, front_full).map(|interest| PollItem::socket(self.front, interest)));
+            items.extend(interest(front_full, back_full).map(|interest| PollItem::socket(self.back, interest)));
+        }
+        let timeout = (back_full || front_full).then_some(RETRY);
+        match poll(&mut items, timeout) {
+            Ok(_) => Ok(()),
+            Err(PollError::Terminated) => Err(ProxyError::Terminated),
+            Err(PollError::Interrupted) => Err(ProxyError::Interrupted),
+        }
+    }
+
+    /// Moves up to a turn's worth of messages. Returns how many, and their bytes.
+    fn forward(&self, from: &Socket, to: &Socket, held: &mut Option<Message>) -> Result<(u64, u64), ProxyError> {
+        let (mut messages, mut bytes) = (0, 0);
+        for _ in 0..TURN {
+            let message = match held.take() {
+                Some(message) => message,
+                None => {
+                    let Some(message) = receive(from)? else { break };
+                    messages += 1;
+                    bytes += message.size() as u64;
+                    if let Some(capture) = self.capture {
+                        // A capture that is full or gone misses this one; its own counters tell.
+                        let _ = capture.try_send(message.clone());
+                    }
+                    message
+                }
+            };
+            match to.try_send(message) {
+                Ok(()) => {}
+                Err(refused) if refused.kind == SendErrorKind::WouldBlock => {
+                    *held = Some(refused.message);
+                    break;
+                }
+                Err(refused) if refused.kind == SendErrorKind::Terminated => return Err(ProxyError::Terminated),
+                // Unroutable, or not for this socket: nobody is left who could take it.
+                Err(_) => {}
+            }
+        }
+        Ok((messages, bytes))
+    }
+
+    fn obey(&self, control: &Socket, command: &Message, flow: Flow) -> Result<Flow, ProxyError> {
+        let (flow, answer) = match command.body().as_bytes() {
+            b"PAUSE" => (Flow::Pause, None),
+            b"RESUME" => (Flow::Run, None),
+            b"TERMINATE" => (Flow::Stop, None),
+            b"STATISTICS" => (flow, Some(self.statistics())),
+            // Unknown commands change nothing.
+            _ => (flow, None),
+        };
+        let answer = answer.or_else(|| (control.kind() == SocketType::Rep).then(Message::new));
+        if let Some(answer) = answer {
+            // Whoever asked may be gone by now.
+            let _ = control.try_send(answer);
+        }
+        Ok(flow)
+    }
+
+    fn statistics(&self) -> Message {
+        let (front, back) = (self.front.stats(), self.back.stats());
+        [
+            self.stats.front_in,
+            self.stats.front_in_bytes,
+            front.messages_out,
+            front.bytes_out,
+            self.stats.back_in,
+            self.stats.back_in_bytes,
+            back.messages_out,
+            back.bytes_out,
+        ]
+        .into_iter()
+        .map(u64::to_ne_bytes)
+        .collect()
+    }
+}
+
+/// Runs a proxy until the context is terminated; see [`Proxy`].
+///
+/// # Errors
+/// See [`ProxyError`].
+pub fn proxy(front: &Socket, back: &Socket, capture: Option<&Socket>) -> Result<(), ProxyError> {
+    let mut proxy = Proxy::new(front, back);
+    proxy.capture = capture;
+    proxy.run().map(drop)
+}
+
+/// The next message, if there is one; sides that only send never have one.
+fn receive(from: &Socket) -> Result<Option<Message>, ProxyError> {
+    match from.try_recv() {
+        Ok(message) => Ok(Some(message)),
+        Err(RecvError::Terminated) => Err(ProxyError::Terminated),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whether a message that one side receives can be sent by the other.
+fn fits(front: SocketType, back: SocketType) -> bool {
+    use SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, Xpub, Xsub};
+    let two_way = |kind| matches!(kind, Dealer | Router | Pair | Req | Rep);
+    let feeds = |from, to| matches!((from, to), (Xsub | Sub, Xpub | Pub) | (Pull, Push));
+    two_way(front) && two_way(back) || feeds(front, back) || feeds(back, front)
+}

@@ -1,0 +1,746 @@
+//! The engine of a socket: one lock, one set of descriptors, whoever is there does the I/O.
+//!
+//! [`Core`] is shared by the application's handle, the background thread and (through
+//! [`Inbox`]) the sockets at the other end of its inproc pipes. [`State`] is everything behind
+//! the lock. A call locks, asks the pattern, and if the pattern has nothing it reads what the
+//! descriptors have, spins for a moment, and sleeps on the descriptors themselves: no message
+//! passes from one thread to another on its way.
+//!
+//! What lives elsewhere: how connections come and go (`links`), what a message does (`pattern`),
+//! who looks after the descriptors when (`lease`).
+
+use std::cell::RefCell;
+use std::collections::BinaryHeap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use slab::Slab;
+use zmtp::SocketType;
+
+use super::links::{Dialer, Listening, Timer};
+use super::spin::Spin;
+use crate::channel::Inbox;
+use crate::context::Shared;
+use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
+use crate::io::{IoThread, Serviced};
+use crate::lease::{Lease, Tick};
+use crate::message::Message;
+use crate::monitor::Monitors;
+use crate::options::Options;
+use crate::pattern::{self, Pattern};
+use crate::pipe::{Happened, PipeId, Pipes};
+use crate::signal::Signal;
+use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
+
+/// What a token in a socket's set stands for: the upper two bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    Wake,
+    Pipe(PipeId, u32),
+    Listener(usize),
+    Dialer(usize, u32),
+}
+
+impl Token {
+    pub(super) fn encode(self) -> u64 {
+        let pack = |kind: u64, generation: u32, index: usize| kind << 62 | u64::from(generation & 0x3fff_ffff) << 32 | index as u64;
+        match self {
+            Token::Wake => 0,
+            Token::Pipe(id, generation) => pack(1, generation, id),
+            Token::Listener(index) => pack(2, 0, index),
+            Token::Dialer(index, generation) => pack(3, generation, index),
+        }
+    }
+
+    pub(super) fn decode(token: u64) -> Self {
+        let (generation, index) = ((token >> 32) as u32 & 0x3fff_ffff, (token & 0xffff_ffff) as usize);
+        match token >> 62 {
+            0 => Token::Wake,
+            1 => Token::Pipe(index, generation),
+            2 => Token::Listener(index),
+            _ => Token::Dialer(index, generation),
+        }
+    }
+}
+
+/// A socket, as all who serve it see it.
+pub(crate) struct Core {
+    pub(crate) ctx: Arc<Shared>,
+    pub(crate) kind: SocketType,
+    pub(crate) signal: Signal<Wake>,
+    pub(super) set: EventSet,
+    pub(super) io: Arc<IoThread>,
+    pub(super) token: OnceLock<u64>,
+    state: Mutex<State>,
+    /// Inproc pipes with news. Other sockets push; this one takes, under its own lock.
+    inbox: Mutex<Vec<u64>>,
+    /// Written under the lock; read without it by `is_terminated`.
+    terminated: AtomicBool,
+    pub(crate) id: u64,
+}
+
+/// How far the life of a socket has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    Open,
+    /// The application let go of it; output may still have to leave.
+    Closing,
+    Closed,
+}
+
+/// Everything behind a socket's lock.
+pub(crate) struct State {
+    pub(crate) options: Options,
+    pub(super) pattern: Box<dyn Pattern>,
+    pub(crate) pipes: Pipes,
+    pub(super) listeners: Slab<Listening>,
+    pub(super) dialers: Slab<Dialer>,
+    pub(super) inproc_names: Vec<String>,
+    pub(super) lease: Lease,
+    pub(super) timers: BinaryHeap<Timer>,
+    /// The earliest time that the background thread was asked for.
+    pub(super) scheduled: Option<Instant>,
+    pub(crate) monitors: Monitors,
+    pub(super) phase: Phase,
+    pub(crate) last_endpoint: Option<String>,
+    pub(super) assigned_id: Option<Bytes>,
+    pub(super) generation: u32,
+    events: Events,
+    spin: Spin,
+}
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// As SNDTIMEO or RCVTIMEO tells.
+    Option,
+    /// Not at all.
+    None,
+    /// For this long.
+    For(Duration),
+}
+
+/// One call's progress from trying to sleeping.
+struct Attempt {
+    deadline: Option<Option<Instant>>,
+    patience: Patience,
+    default: Option<Duration>,
+    spin_until: Option<Instant>,
+    slept: Option<Instant>,
+    tried: bool,
+}
+
+impl Attempt {
+    fn new(patience: Patience, default: Option<Duration>) -> Self {
+        Attempt {
+            deadline: None,
+            patience,
+            default,
+            spin_until: None,
+            slept: None,
+            tried: false,
+        }
+    }
+
+    fn may_wait(&self) -> bool {
+        match self.patience {
+            Patience::None => false,
+            Patience::For(time) => !time.is_zero(),
+            Patience::Option => self.default != Some(Duration::ZERO),
+        }
+    }
+
+    /// When to give up; fixed at the first question.
+    fn deadline(&mut self) -> Option<Instant> {
+        let time = match self.patience {
+            Patience::None => Some(Duration::ZERO),
+            Patience::For(time) => Some(time),
+            Patience::Option => self.default,
+        };
+        *self.deadline.get_or_insert_with(|| time.and_then(|time| Instant::now().checked_add(time)))
+    }
+}
+
+thread_local! {
+    /// Sockets whose output this thread left waiting for company. Before the thread sleeps in
+    /// any socket it writes them all: a program that pushes to one socket and pulls from another
+    /// should not wait for the background thread.
+    static DEFERRED: RefCell<Vec<Weak<Core>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Core {
+    pub(crate) fn new(ctx: &Arc<Shared>, id: u64, kind: SocketType, options: Options) -> Result<Arc<Self>, SocketError> {
+        let pattern = pattern::of(kind, &options).ok_or(SocketError::Unsupported(kind))?;
+        let io = ctx.io_thread(options.affinity).map_err(SocketError::System)?;
+        let set = EventSet::new().map_err(SocketError::System)?;
+        let wake = Wake::new().map_err(SocketError::System)?;
+        set.add_level(&wake, Token::Wake.encode()).map_err(SocketError::System)?;
+        let core = Arc::new(Core {
+            ctx: ctx.clone(),
+            kind,
+            signal: Signal::new(wake),
+            set,
+            io,
+            token: OnceLock::new(),
+            state: Mutex::new(State {
+                options,
+                pattern,
+                pipes: Pipes::new(),
+                listeners: Slab::new(),
+                dialers: Slab::new(),
+                inproc_names: Vec::new(),
+                lease: Lease::new(),
+                timers: BinaryHeap::new(),
+                scheduled: None,
+                monitors: Monitors::default(),
+                phase: Phase::Open,
+                last_endpoint: None,
+                assigned_id: None,
+                generation: 0,
+                events: Events::default(),
+                spin: Spin::new(ctx.cpus()),
+            }),
+            inbox: Mutex::new(Vec::new()),
+            terminated: AtomicBool::new(false),
+            id,
+        });
+        let token = core.io.register(core.clone(), core.set.as_fd()).map_err(SocketError::System)?;
+        core.token.set(token).expect("registered once");
+        Ok(core)
+    }
+
+    fn io_token(&self) -> u64 {
+        *self.token.get().expect("registered when made")
+    }
+
+    /// The lock, with the news of inproc pipes taken in.
+    pub(crate) fn lock(self: &Arc<Self>) -> MutexGuard<'_, State> {
+        let mut st = self.state.lock();
+        if self.signal.absorb() {
+            self.take_in_news(&mut st);
+        }
+        st
+    }
+
+    /// The lock as it is, for linking two sockets. Lock order: the context's inproc registry,
+    /// then any number of sockets; nobody takes the registry while holding a socket.
+    pub(crate) fn lock_for_link(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    fn take_in_news(self: &Arc<Self>, st: &mut State) {
+        let news = std::mem::take(&mut *self.inbox.lock());
+        for token in news {
+            let Token::Pipe(id, generation) = Token::decode(token) else { continue };
+            if !st.pipes.contains(id) || st.pipes.pipe(id).generation != generation {
+                continue;
+            }
+            if st.pattern.consumes() {
+                st.consume(id);
+            } else {
+                st.pattern.readable(id);
+                // Finds out, too, when the other end has closed.
+                st.pipes.has_message(id);
+            }
+            if st.pipes.contains(id) {
+                st.pattern.writable(id);
+            }
+        }
+        self.settle(st);
+    }
+
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.terminated.load(Ordering::Acquire)
+    }
+
+    /// The context is being terminated: every call of this socket ends.
+    pub(crate) fn terminate(self: &Arc<Self>) {
+        {
+            let st = self.lock();
+            self.terminated.store(true, Ordering::Release);
+            st.monitors.stop();
+        }
+        self.signal.raise();
+    }
+
+    // ---- send and receive ----
+
+    pub(crate) fn send(self: &Arc<Self>, mut message: Message, patience: Patience) -> Result<(), SendError> {
+        let mut st = self.lock();
+        let mut attempt = None;
+        loop {
+            if self.is_terminated() {
+                return Err(SendError::new(SendErrorKind::Terminated, message));
+            }
+            let st_mut = &mut *st;
+            match st_mut.pattern.send(&mut st_mut.pipes, message) {
+                Ok(()) => {
+                    self.after_send(st_mut);
+                    if let Some(attempt) = attempt {
+                        self.done_waiting(st_mut, attempt);
+                        let awaited = self.signal.is_awaited();
+                        if awaited && st_mut.pattern.can_send(&mut st_mut.pipes) {
+                            self.signal.raise();
+                        }
+                    }
+                    return Ok(());
+                }
+                Err(refused) if refused.kind == SendErrorKind::WouldBlock => {
+                    let attempt = attempt.get_or_insert_with(|| Attempt::new(patience, st.options.sndtimeo));
+                    let (next, end) = self.wait(st, attempt);
+                    st = next;
+                    if let Some(end) = end {
+                        let kind = match end {
+                            Waited::Interrupted => SendErrorKind::Interrupted,
+                            _ => SendErrorKind::WouldBlock,
+                        };
+                        return Err(SendError::new(kind, refused.message));
+                    }
+                    message = refused.message;
+                }
+                Err(refused) => {
+                    self.settle(st_mut);
+                    return Err(refused);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn recv(self: &Arc<Self>, patience: Patience) -> Result<Message, RecvError> {
+        let mut st = self.lock();
+        let mut attempt = None;
+        loop {
+            if self.is_terminated() {
+                return Err(RecvError::Terminated);
+            }
+            let st_mut = &mut *st;
+            let received = st_mut.pattern.recv(&mut st_mut.pipes);
+            if !st_mut.pipes.happened.is_empty() {
+                self.settle(st_mut);
+            }
+            if let Some(message) = received? {
+                self.after_recv(st_mut, attempt);
+                return Ok(message);
+            }
+            let attempt = attempt.get_or_insert_with(|| Attempt::new(patience, st.options.rcvtimeo));
+            let (next, end) = self.wait(st, attempt);
+            st = next;
+            match end {
+                None => {}
+                Some(Waited::Interrupted) => return Err(RecvError::Interrupted),
+                Some(_) => return Err(RecvError::WouldBlock),
+            }
+        }
+    }
+
+    /// Polls a send: `Ready` with the outcome, or the message is put back into `slot`.
+    pub(crate) fn poll_send(self: &Arc<Self>, cx: &mut TaskContext<'_>, slot: &mut Option<Message>) -> Poll<Result<(), SendError>> {
+        let Some(mut message) = slot.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            match self.send(message, Patience::None) {
+                Err(refused) if refused.kind == SendErrorKind::WouldBlock => {
+                    message = refused.message;
+                    if self.park(cx) {
+                        *slot = Some(message);
+                        return Poll::Pending;
+                    }
+                }
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    pub(crate) fn poll_recv(self: &Arc<Self>, cx: &mut TaskContext<'_>) -> Poll<Result<Message, RecvError>> {
+        loop {
+            match self.recv(Patience::None) {
+                Err(RecvError::WouldBlock) => {
+                    if self.park(cx) {
+                        return Poll::Pending;
+                    }
+                }
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    /// Has a task woken at the next change; false if it should look again at once.
+    fn park(self: &Arc<Self>, cx: &mut TaskContext<'_>) -> bool {
+        if !self.signal.register(cx.waker()) {
+            return false;
+        }
+        let mut st = self.lock();
+        if st.lease.give_up() {
+            self.arm(true);
+        }
+        // What was reported readable and not read will not be reported again.
+        if st.pipes.unread_len() > 0 && self.drive_ahead(&mut st) {
+            self.signal.raise();
+        }
+        true
+    }
+
+    /// What a receive does once it has its message.
+    #[inline]
+    fn after_recv(self: &Arc<Self>, st: &mut State, attempt: Option<Attempt>) {
+        match attempt {
+            Some(attempt) => self.done_waiting(st, attempt),
+            None if st.pipes.unread_len() > 0 => self.come_again(st),
+            None => {}
+        }
+        if self.signal.is_awaited() && st.pattern.can_recv(&mut st.pipes) {
+            self.signal.raise();
+        }
+    }
+
+    /// Output that a send left behind leaves now or in company.
+    #[inline]
+    fn after_send(self: &Arc<Self>, st: &mut State) {
+        if st.pipes.after_send() {
+            self.io.start_tick(self.io_token());
+            DEFERRED.with_borrow_mut(|list| {
+                let me = Arc::downgrade(self);
+                if !list.iter().any(|known| known.ptr_eq(&me)) {
+                    list.push(me);
+                }
+            });
+        }
+        if !st.pipes.happened.is_empty() {
+            self.settle(st);
+        }
+    }
+
+    /// This thread is about to sleep: nothing it has sent may wait for its return.
+    pub(crate) fn flush_deferred() {
+        let deferred = DEFERRED.with_borrow_mut(std::mem::take);
+        for core in deferred.iter().filter_map(Weak::upgrade) {
+            let mut st = core.lock();
+            st.pipes.flush_dirty();
+            core.settle(&mut st);
+        }
+    }
+
+    // ---- waiting ----
+
+    /// One step from "nothing there" towards sleep. `Some` tells why waiting is over; `None`
+    /// means: look again.
+    fn wait<'a>(self: &'a Arc<Self>, mut st: MutexGuard<'a, State>, attempt: &mut Attempt) -> (MutexGuard<'a, State>, Option<Waited>) {
+        st.pipes.flush_dirty();
+        if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
+            self.settle(&mut st);
+            if !attempt.tried || attempt.may_wait() {
+                attempt.tried = true;
+                return (st, None);
+            }
+        }
+        if !attempt.may_wait() {
+            // One more look for a call that does not wait: what `harvest` cannot know (an
+            // inproc peer's message) is found by the lock.
+            return (st, Some(Waited::TimedOut));
+        }
+        if st.lease.take() {
+            self.arm(false);
+        }
+        let deadline = attempt.deadline();
+        let now = Instant::now();
+        if deadline.is_some_and(|at| at <= now) {
+            return (st, Some(Waited::TimedOut));
+        }
+        let budget = st.options.spin;
+        let until = *attempt.spin_until.get_or_insert_with(|| now + st.spin.budget(budget));
+        if now < until {
+            st.probe();
+            drop(st);
+            std::hint::spin_loop();
+            return (self.lock(), None);
+        }
+        if attempt.slept.is_none() {
+            st.spin.gave_up();
+            if DEFERRED.with_borrow(|list| !list.is_empty()) {
+                drop(st);
+                Self::flush_deferred();
+                st = self.lock();
+            }
+        }
+        attempt.slept = Some(now);
+        st.lease.enter();
+        let sleep = self.signal.sleep();
+        drop(st);
+        let waited = match &sleep {
+            Some(_) => sys::poll_readable(&self.set, deadline),
+            None => Waited::Ready,
+        };
+        drop(sleep);
+        let mut st = self.lock();
+        st.lease.leave();
+        match waited {
+            Waited::Ready => {
+                self.harvest(&mut st);
+                self.settle(&mut st);
+                (st, None)
+            }
+            end => (st, Some(end)),
+        }
+    }
+
+    /// A call that had to wait is done.
+    fn done_waiting(&self, st: &mut State, attempt: Attempt) {
+        if attempt.spin_until.is_some() && attempt.slept.is_none() {
+            st.spin.succeeded();
+        }
+        let long = attempt.slept.is_some_and(|since| since.elapsed() > Duration::from_millis(1));
+        if long {
+            if st.lease.give_back() {
+                self.arm(true);
+            }
+        } else {
+            self.come_again(st);
+        }
+    }
+
+    /// The caller will be back in a moment: it keeps the lease, and the tick watches it.
+    fn come_again(&self, st: &mut State) {
+        if st.lease.take() {
+            self.arm(false);
+        }
+        if st.lease.keep() {
+            self.io.start_tick(self.io_token());
+        }
+    }
+
+    pub(crate) fn arm(&self, on: bool) {
+        self.io.arm(self.io_token(), self.set.as_fd(), on);
+    }
+
+    /// The descriptor to sleep on, for `poll`.
+    pub(crate) fn set_fd(&self) -> BorrowedFd<'_> {
+        self.set.as_fd()
+    }
+
+    /// Whether a receive and a send would go through now, doing the I/O that it takes to know.
+    pub(crate) fn readiness(self: &Arc<Self>) -> (bool, bool) {
+        let mut st = self.lock();
+        st.pipes.flush_dirty();
+        self.harvest(&mut st);
+        self.settle(&mut st);
+        let st = &mut *st;
+        let ready = (st.pattern.can_recv(&mut st.pipes), st.pattern.can_send(&mut st.pipes));
+        self.settle(st);
+        ready
+    }
+
+    /// A `poll` call is about to sleep on the set.
+    pub(crate) fn enter_poll(self: &Arc<Self>) {
+        let mut st = self.lock();
+        if st.lease.take() {
+            self.arm(false);
+        }
+        st.lease.enter();
+    }
+
+    /// A `poll` call is back.
+    pub(crate) fn leave_poll(self: &Arc<Self>, soon: bool) {
+        let mut st = self.lock();
+        st.lease.leave();
+        if soon {
+            self.come_again(&mut st);
+        } else if st.lease.give_back() {
+            self.arm(true);
+        }
+    }
+
+    // ---- driving ----
+
+    /// Takes in what the descriptors report. True if there was anything.
+    pub(super) fn harvest(self: &Arc<Self>, st: &mut State) -> bool {
+        let mut events = std::mem::take(&mut st.events);
+        let mut any = false;
+        loop {
+            self.set.wait(&mut events, Some(Duration::ZERO));
+            for ready in events.iter() {
+                match Token::decode(ready.token) {
+                    Token::Wake => self.signal.alarm().clear(),
+                    token => {
+                        any = true;
+                        self.on_ready(st, token, ready);
+                    }
+                }
+            }
+            if !events.is_full() {
+                break;
+            }
+        }
+        st.events = events;
+        if any && self.signal.is_awaited() {
+            self.signal.raise();
+        }
+        any
+    }
+
+    fn on_ready(self: &Arc<Self>, st: &mut State, token: Token, ready: Ready) {
+        match token {
+            Token::Wake => {}
+            Token::Listener(index) => self.accept(st, index),
+            Token::Dialer(index, generation) => self.dialed(st, index, generation),
+            Token::Pipe(id, generation) => {
+                if st.pipes.contains(id) && st.pipes.pipe(id).generation == generation {
+                    self.on_pipe_ready(st, id, ready);
+                }
+            }
+        }
+    }
+
+    fn on_pipe_ready(self: &Arc<Self>, st: &mut State, id: PipeId, ready: Ready) {
+        let Some((conn, _)) = st.pipes.conn_and_pool(id) else { return };
+        conn.readable |= ready.readable;
+        conn.writable |= ready.writable;
+        if conn.in_handshake() {
+            return self.shake(st, id);
+        }
+        if st.pipes.pipe(id).ending {
+            st.pipes.flush(id);
+            return self.reap(st, id);
+        }
+        if ready.writable && st.pipes.pipe(id).has_output() {
+            st.pipes.flush(id);
+        }
+        if ready.writable {
+            st.pattern.writable(id);
+        }
+        if ready.readable {
+            if st.pattern.consumes() {
+                st.consume(id);
+            } else {
+                st.pipes.mark_unread(id);
+                st.pattern.readable(id);
+            }
+        }
+    }
+
+    /// Receives ahead of the application on all pipes reported readable. True if anything came.
+    fn drive_ahead(self: &Arc<Self>, st: &mut State) -> bool {
+        let mut came = false;
+        let mut full = Vec::new();
+        while let Some(id) = st.pipes.take_unread() {
+            if st.pipes.pipe(id).ending {
+                continue;
+            }
+            if st.pipes.pull(id) {
+                came = true;
+                st.pattern.readable(id);
+            }
+            if !st.pipes.wants_input(id) {
+                full.push(id);
+            }
+        }
+        // These have more in the kernel than they may hold: whoever takes from them reads on.
+        full.into_iter().for_each(|id| st.pipes.mark_unread(id));
+        st.pipes.flush_dirty();
+        self.settle(st);
+        came
+    }
+
+    /// Deals with the pipes that failed, and with the end of the socket once it is closing.
+    pub(super) fn settle(self: &Arc<Self>, st: &mut State) {
+        while let Some((id, what)) = st.pipes.happened.pop() {
+            match what {
+                Happened::Failed(why) => self.pipe_failed(st, id, why),
+                Happened::Drained => self.remove(st, id),
+                Happened::Pinged => self.watch_ttl(st, id),
+            }
+        }
+        if st.phase == Phase::Closing {
+            self.finish_closing(st);
+        }
+    }
+}
+
+impl State {
+    /// Hands what a pipe brings to a pattern that takes it as it comes.
+    pub(super) fn consume(&mut self, id: PipeId) {
+        while let Some(message) = self.pipes.recv(id) {
+            self.pattern.inbound(&mut self.pipes, id, message);
+            if !self.pipes.contains(id) {
+                return;
+            }
+        }
+    }
+
+    /// Before a spin: has the next look read from a socket's only connection directly, which
+    /// costs one system call where asking the set first would cost two.
+    fn probe(&mut self) {
+        if self.pipes.len() == 1
+            && let Some(id) = self.pipes.only()
+            && let Some((conn, _)) = self.pipes.conn_and_pool(id)
+            && !conn.in_handshake()
+        {
+            conn.readable = true;
+            self.pattern.readable(id);
+        }
+    }
+}
+
+impl Inbox for Core {
+    fn tell(&self, token: u64) {
+        self.inbox.lock().push(token);
+        self.signal.raise();
+    }
+}
+
+impl Serviced for Core {
+    fn service(self: Arc<Self>) {
+        let mut st = self.lock();
+        if st.phase == Phase::Closed {
+            return;
+        }
+        let mut changed = self.harvest(&mut st);
+        changed |= self.drive_ahead(&mut st);
+        drop(st);
+        if changed && self.signal.is_awaited() {
+            self.signal.raise();
+        }
+    }
+
+    fn on_timer(self: Arc<Self>, now: Instant) {
+        let mut st = self.lock();
+        if st.phase == Phase::Closed {
+            return;
+        }
+        self.run_timers(&mut st, now);
+        st.pipes.flush_dirty();
+        self.settle(&mut st);
+        drop(st);
+        if self.signal.is_awaited() {
+            self.signal.raise();
+        }
+    }
+
+    fn tick(self: Arc<Self>) -> bool {
+        let mut st = self.lock();
+        if st.phase == Phase::Closed {
+            return false;
+        }
+        st.pipes.flush_dirty();
+        self.settle(&mut st);
+        st.pipes.prune_unread();
+        match st.lease.tick() {
+            Tick::Again => true,
+            Tick::Rest | Tick::Done => st.pipes.is_deferring(),
+            Tick::TakeBack => {
+                self.arm(true);
+                let came = self.drive_ahead(&mut st);
+                drop(st);
+                if came && self.signal.is_awaited() {
+                    self.signal.raise();
+                }
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Sockets, as an application sees them.
+//!
+//! [`Socket`] has every operation; the types in [`typed`] have those that make sense for them.
+//! All are thin: what they do is done by the engine in `core` and `links`.
+
+mod core;
+mod futures;
+mod links;
+mod spin;
+pub(crate) mod typed;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zmtp::SocketType;
+
+pub(crate) use self::core::{Core, Patience};
+pub use self::futures::{Incoming, Outgoing, RecvFuture, SendFuture};
+use crate::context::{Context, Handle};
+use crate::error::{AddressError, RecvError, SendError, SocketError};
+use crate::message::{ConnectionId, Message};
+use crate::monitor::Monitor;
+use crate::options::{OptionError, Options, Value};
+use crate::pipe::PeerInfo;
+use crate::stats::{PeerStats, Stats};
+
+/// A socket of any type. It may be used from several threads at once; each message goes to one
+/// of those that receive.
+///
+/// Dropping it closes it: it stops receiving at once, and what it has accepted for sending
+/// leaves in the background for as long as LINGER allows.
+pub struct Socket {
+    core: Arc<Core>,
+    handle: Arc<Handle>,
+}
+
+impl Socket {
+    /// Makes a socket of the given type.
+    ///
+    /// # Errors
+    /// See [`Context::socket`].
+    pub fn new(context: &Context, kind: SocketType) -> Result<Self, SocketError> {
+        context.socket(kind)
+    }
+
+    /// Makes a socket with the given options.
+    ///
+    /// # Errors
+    /// See [`Context::socket`].
+    pub fn with_options(context: &Context, kind: SocketType, options: Options) -> Result<Self, SocketError> {
+        context.socket_with(kind, options)
+    }
+
+    pub(crate) fn from_core(core: Arc<Core>, handle: Arc<Handle>) -> Self {
+        Socket { core, handle }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// The socket's type.
+    pub fn kind(&self) -> SocketType {
+        self.core.kind
+    }
+
+    // ---- endpoints ----
+
+    /// Accepts connections at an endpoint (`zmq_bind`): `tcp://127.0.0.1:5555`, `tcp://*:*`,
+    /// `tcp://eth0:5555`, `ipc:///tmp/feed`, `ipc://@name`, `ipc://*`, `inproc://name`. Returns
+    /// the endpoint as it turned out, with the real port or path.
+    ///
+    /// # Errors
+    /// Tells what is wrong with the endpoint or who has it. A host name that has to be looked up
+    /// may block.
+    pub fn bind(&self, endpoint: &str) -> Result<String, AddressError> {
+        self.core.bind(endpoint)
+    }
+
+    /// Connects to an endpoint (`zmq_connect`), now or as soon as somebody listens there, and
+    /// again whenever the connection is lost. Returns at once; messages queue meanwhile.
+    ///
+    /// # Errors
+    /// Tells what is wrong with the endpoint. That nobody listens there is no error.
+    pub fn connect(&self, endpoint: &str) -> Result<(), AddressError> {
+        self.core.connect(endpoint)
+    }
+
+    /// Stops accepting at an endpoint and closes the connections that came by it (`zmq_unbind`).
+    ///
+    /// # Errors
+    /// When the socket is not bound there.
+    pub fn unbind(&self, endpoint: &str) -> Result<(), AddressError> {
+        self.core.unbind(endpoint)
+    }
+
+    /// Closes the connection to an endpoint and does not come back (`zmq_disconnect`). Received
+    /// messages that were not taken are discarded; accepted ones leave as LINGER allows.
+    ///
+    /// # Errors
+    /// When the socket is not connected there.
+    pub fn disconnect(&self, endpoint: &str) -> Result<(), AddressError> {
+        self.core.disconnect(endpoint)
+    }
+
+    /// The endpoint last bound or connected (LAST_ENDPOINT), with the real port or path.
+    pub fn last_endpoint(&self) -> Option<String> {
+        self.core.lock().last_endpoint.clone()
+    }
+
+    // ---- messages ----
+
+    /// Sends a message; waits while no peer can take it, for as long as SNDTIMEO allows (without
+    /// limit unless set). What happens at the high-water mark is a matter of the socket type.
+    ///
+    /// # Errors
+    /// The message comes back with the reason.
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.core.send(message.into(), Patience::Option)
+    }
+
+    /// Sends a message if that is possible at once.
+    ///
+    /// # Errors
+    /// The message comes back with the reason.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.core.send(message.into(), Patience::None)
+    }
+
+    /// Sends a message; waits for at most `timeout`.
+    ///
+    /// # Errors
+    /// The message comes back with the reason.
+    pub fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), SendError> {
+        self.core.send(message.into(), Patience::For(timeout))
+    }
+
+    /// Sends a message from an async task, whatever its executor. Dropping the future before it
+    /// is done sends nothing.
+    pub fn send_async(&self, message: impl Into<Message>) -> SendFuture<'_> {
+        SendFuture::new(&self.core, message.into())
+    }
+
+    /// Receives a message; waits for as long as RCVTIMEO allows (without limit unless set).
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn recv(&self) -> Result<Message, RecvError> {
+        self.core.recv(Patience::Option)
+    }
+
+    /// Receives a message if there is one.
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn try_recv(&self) -> Result<Message, RecvError> {
+        self.core.recv(Patience::None)
+    }
+
+    /// Receives a message; waits for at most `timeout`.
+    ///
+    /// # Errors
+    /// See [`RecvError`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
+        self.core.recv(Patience::For(timeout))
+    }
+
+    /// Receives a message in an async task, whatever its executor. Dropping the future loses no
+    /// message.
+    pub fn recv_async(&self) -> RecvFuture<'_> {
+        RecvFuture::new(&self.core)
+    }
+
+    /// The messages to come, as a stream.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming::new(&self.core)
+    }
+
+    /// Where messages go, as a sink.
+    pub fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing::new(&self.core)
+    }
+
+    /// Whether a message can be received at once (ZMQ_POLLIN).
+    pub fn is_readable(&self) -> bool {
+        self.core.readiness().0
+    }
+
+    /// Whether a message can be sent at once (ZMQ_POLLOUT).
+    pub fn is_writable(&self) -> bool {
+        self.core.readiness().1
+    }
+
+    // ---- subscriptions ----
+
+    /// Asks for messages whose first frame begins with `prefix`; the empty prefix asks for all.
+    /// Subscriptions count: each is ended by its own [`unsubscribe`](Self::unsubscribe). For SUB
+    /// and XSUB, and for an XPUB with XPUB_MANUAL.
+    ///
+    /// # Errors
+    /// When the socket type has no subscriptions.
+    pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), OptionError> {
+        self.core.subscribe(prefix.as_ref(), true)
+    }
+
+    /// Ends one subscription to `prefix`.
+    ///
+    /// # Errors
+    /// When the socket type has no subscriptions.
+    pub fn unsubscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), OptionError> {
+        self.core.subscribe(prefix.as_ref(), false)
+    }
+
+    /// The number of distinct subscriptions known to the socket (TOPICS_COUNT), for the types
+    /// that have them.
+    pub fn topics(&self) -> Option<usize> {
+        self.core.topics()
+    }
+
+    // ---- options ----
+
+    /// A copy of the socket's options.
+    pub fn options(&self) -> Options {
+        self.core.lock().options.clone()
+    }
+
+    /// Changes options; connections made later use the new values.
+    ///
+    /// # Errors
+    /// Whatever `change` returns; then nothing is changed.
+    pub fn configure<E>(&self, change: impl FnOnce(&mut Options) -> Result<(), E>) -> Result<(), E> {
+        self.core.configure(change)
+    }
+
+    /// Sets an option by its name, such as `"rcvhwm"` or `"ZMQ_RCVHWM"`, from text.
+    ///
+    /// # Errors
+    /// Names the option and what it takes.
+    pub fn set(&self, name: &str, value: &str) -> Result<(), OptionError> {
+        self.core.configure(|options| options.set_text(name, value))
+    }
+
+    /// Sets an option by its number in the C API.
+    ///
+    /// # Errors
+    /// Names the option and what it takes.
+    pub fn set_option(&self, number: i32, value: Value) -> Result<(), OptionError> {
+        self.core.configure(|options| options.set(number, value))
+    }
+
+    // ---- observation ----
+
+    /// The events of the socket's connections from now on.
+    pub fn monitor(&self) -> Monitor {
+        self.core.lock().monitors.open()
+    }
+
+    /// The socket's counters.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    /// What is known of the peer that a message came from, while it is connected.
+    pub fn peer(&self, connection: ConnectionId) -> Option<Arc<PeerInfo>> {
+        let st = self.core.lock();
+        st.pipes.by_connection(connection).map(|pipe| pipe.info.clone())
+    }
+
+    /// Closes the socket, as dropping it does.
+    pub fn close(self) {}
+}
+
+impl Core {
+    fn subscribe(self: &Arc<Self>, prefix: &[u8], on: bool) -> Result<(), OptionError> {
+        let mut guard = self.lock();
+        let st = &mut *guard;
+        let known = st.pattern.subscribe(&mut st.pipes, prefix, on);
+        st.pipes.flush_dirty();
+        self.settle(st);
+        if known {
+            return Ok(());
+        }
+        Err(OptionError::WrongSocket {
+            name: "ZMQ_SUBSCRIBE",
+            socket: self.kind,
+            sockets: &[SocketType::Sub, SocketType::Xsub, SocketType::Xpub],
+        })
+    }
+
+    fn topics(self: &Arc<Self>) -> Option<usize> {
+        let mut st = self.lock();
+        self.harvest(&mut st);
+        self.settle(&mut st);
+        st.pattern.topics()
+    }
+
+    fn configure<E>(self: &Arc<Self>, change: impl FnOnce(&mut Options) -> Result<(), E>) -> Result<(), E> {
+        let mut guard = self.lock();
+        let st = &mut *guard;
+        let mut options = st.options.clone();
+        change(&mut options)?;
+        st.assigned_id = Some(std::mem::take(&mut options.connect_routing_id)).filter(|id| !id.is_empty()).or(st.assigned_id.take());
+        st.options = options;
+        st.pattern.configure(&st.options);
+        Ok(())
+    }
+
+    fn stats(self: &Arc<Self>) -> Stats {
+        let st = self.lock();
+        let peers: Vec<PeerStats> = st
+            .pipes
+            .iter()
+            .map(|(id, pipe)| PeerStats {
+                connection: st.pipes.connection_id(id),
+                address: pipe.info.address.clone(),
+                connected: pipe.is_up(),
+                messages_in: pipe.traffic.messages_in,
+                messages_out: pipe.traffic.messages_out,
+                bytes_in: pipe.traffic.bytes_in,
+                bytes_out: pipe.traffic.bytes_out,
+                queued_in: pipe.queued_in() as u64,
+                queued_out: pipe.queued_out() as u64,
+            })
+            .collect();
+        let counters = &st.pipes.counters;
+        Stats {
+            messages_in: counters.messages_in,
+            messages_out: counters.messages_out,
+            bytes_in: counters.bytes_in,
+            bytes_out: counters.bytes_out,
+            dropped: counters.dropped,
+            queued_in: peers.iter().map(|peer| peer.queued_in).sum(),
+            queued_out: peers.iter().map(|peer| peer.queued_out).sum(),
+            connections: peers.iter().filter(|peer| peer.connected).count() as u64,
+            reconnects: counters.reconnects,
+            peers,
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.core.close();
+        // `handle` goes last: if it is the context's last, its drop waits for what lingers.
+        let _ = &self.handle;
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = self.last_endpoint().unwrap_or_default();
+        write!(f, "{} socket {endpoint}", self.kind().name())
+    }
+}
+
+impl AsRef<Socket> for Socket {
+    fn as_ref(&self) -> &Socket {
+        self
+    }
+}

@@ -1,0 +1,160 @@
+//! The few things asked of the operating system that are not transports: readiness sets and wake-ups.
+//!
+//! Everything goes through `rustix`, so there is no unsafe code here. An [`EventSet`] is an epoll
+//! instance; sets nest, which is what makes handing a whole socket over from one thread to
+//! another a single system call (see `lease`).
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll};
+
+/// What happened to a descriptor of an [`EventSet`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) token: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+}
+
+/// A set of descriptors to wait for.
+pub(crate) struct EventSet {
+    fd: OwnedFd,
+}
+
+impl EventSet {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(EventSet {
+            fd: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+        })
+    }
+
+    /// Adds a descriptor, edge-triggered in both directions: it is reported when something
+    /// arrives or room appears, and never needs to be changed again.
+    pub(crate) fn add_edge(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
+    /// Adds a descriptor that is reported for as long as it is readable.
+    pub(crate) fn add_level(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?)
+    }
+
+    /// Turns the reports for a level-triggered descriptor on or off.
+    pub(crate) fn arm(&self, fd: impl AsFd, token: u64, on: bool) -> io::Result<()> {
+        let flags = if on { epoll::EventFlags::IN } else { epoll::EventFlags::empty() };
+        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
+    pub(crate) fn remove(&self, fd: impl AsFd) {
+        // Fails only if the descriptor is not in the set, which is what is wanted.
+        let _ = epoll::delete(&self.fd, fd);
+    }
+
+    /// Waits for events; an interruption by a signal counts as none.
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> usize {
+        events.0.clear();
+        let timeout = timeout.map(timespec);
+        let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; Events::MOST];
+        let Ok((found, _)) = epoll::wait(&self.fd, &mut room, timeout.as_ref()) else {
+            return 0;
+        };
+        let hung = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+        events.0.extend(found.iter().map(|event| {
+            let flags = event.flags;
+            Ready {
+                token: event.data.u64(),
+                readable: flags.intersects(epoll::EventFlags::IN | hung),
+                writable: flags.intersects(epoll::EventFlags::OUT | hung),
+            }
+        }));
+        events.0.len()
+    }
+}
+
+impl AsFd for EventSet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The events of one wait.
+#[derive(Default)]
+pub(crate) struct Events(Vec<Ready>);
+
+impl Events {
+    /// Events taken from the kernel at a time.
+    const MOST: usize = 64;
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Ready> {
+        self.0.iter().copied()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() == Self::MOST
+    }
+}
+
+/// A descriptor that becomes readable when somebody says so.
+pub(crate) struct Wake {
+    fd: OwnedFd,
+}
+
+impl Wake {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Wake {
+            fd: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        })
+    }
+
+    pub(crate) fn set(&self) {
+        // Fails only when the counter is full: then it is set already.
+        let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
+    }
+
+    pub(crate) fn clear(&self) {
+        // Fails only when it was not set.
+        let _ = rustix::io::read(&self.fd, &mut [0u8; 8]);
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// How a wait on descriptors ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waited {
+    Ready,
+    TimedOut,
+    Interrupted,
+}
+
+/// Waits until one of `fds` is ready or the deadline has passed.
+pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Waited {
+    let timeout = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
+    match rustix::event::poll(fds, timeout.as_ref()) {
+        Ok(0) => Waited::TimedOut,
+        Ok(_) => Waited::Ready,
+        Err(rustix::io::Errno::INTR) => Waited::Interrupted,
+        // Out of memory in the kernel: the caller looks again.
+        Err(_) => Waited::Ready,
+    }
+}
+
+/// Waits until `fd` is readable or the deadline has passed.
+pub(crate) fn poll_readable(fd: impl AsFd, deadline: Option<Instant>) -> Waited {
+    poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)], deadline)
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: duration.as_secs().min(1 << 40) as i64,
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
