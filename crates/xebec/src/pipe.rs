@@ -10,6 +10,7 @@
 //! RCVHWM from its decoding until the application has taken it. Both counts are exact.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -211,7 +212,7 @@ impl Pipes {
     }
 
     pub(crate) fn insert(&mut self, mut pipe: Pipe) -> PipeId {
-        self.generation = self.generation.wrapping_add(1) & 0x3fff_ffff;
+        self.generation = self.generation % 0x3fff_ffff + 1;
         pipe.generation = self.generation;
         self.slab.insert(pipe)
     }
@@ -608,12 +609,13 @@ impl Pipes {
     }
 
     pub(crate) fn connection_id(&self, id: PipeId) -> ConnectionId {
-        ConnectionId((u64::from(self.slab[id].generation) << 32) | id as u64)
+        let generation = u64::from(self.slab[id].generation);
+        ConnectionId(NonZeroU64::new(generation << 32 | id as u64).expect("generations begin at one"))
     }
 
     /// The pipe of a connection, if it is still the same.
     pub(crate) fn by_connection(&self, connection: ConnectionId) -> Option<&Pipe> {
-        let pipe = self.slab.get((connection.0 & 0xffff_ffff) as usize)?;
-        (u64::from(pipe.generation) == connection.0 >> 32).then_some(pipe)
+        let pipe = self.slab.get((connection.0.get() & 0xffff_ffff) as usize)?;
+        (u64::from(pipe.generation) == connection.0.get() >> 32).then_some(pipe)
     }
 }

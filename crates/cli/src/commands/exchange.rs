@@ -117,7 +117,8 @@ fn wait_for_subscribers(
             return Err(Stop::Timeout(late).into());
         };
         let is_subscription = message.first().first() == Some(&1);
-        if is_subscription && !seen.contains(&message.connection()) {
+        let known = message.connection().is_some() && seen.contains(&message.connection());
+        if is_subscription && !known {
             seen.push(message.connection());
         }
     }

@@ -117,7 +117,8 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
             _ => found.into_iter().map(|dir| dir.join(name)).collect(),
         };
     }
-    found.retain(|path| path.is_dir());
+    // A link to a directory would be read twice.
+    found.retain(|path| path.symlink_metadata().is_ok_and(|about| about.is_dir()));
     found
 }
 
