@@ -582,9 +582,16 @@ mod tests {
 
     #[test]
     fn formats_have_short_flags() {
-        for (flag, format) in [("--hex", Format::Hex), ("--base64", Format::Base64), ("--json", Format::Json), ("--raw", Format::Raw)] {
+        for (flag, format) in [
+            ("--hex", Format::Hex),
+            ("--base64", Format::Base64),
+            ("--json", Format::Json),
+            ("--raw", Format::Raw),
+        ] {
             let cli = Cli::try_parse_from(["xebec", "pull", "tcp://*:1", flag]).unwrap();
-            let Command::Pull(receiver) = cli.command else { panic!() };
+            let Command::Pull(receiver) = cli.command else {
+                panic!()
+            };
             assert_eq!(receiver.format.chosen(), format);
         }
         assert!(Cli::try_parse_from(["xebec", "pull", "tcp://*:1", "--hex", "--json"]).is_err());

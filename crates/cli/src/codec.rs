@@ -139,7 +139,9 @@ impl Codec {
 
     fn encode_frame(&self, mut frame: &[u8], is_address: bool, out: &mut Vec<u8>) {
         if self.format == Format::Text {
-            if self.subscriptions && let [sign @ (0 | 1), topic @ ..] = frame {
+            if self.subscriptions
+                && let [sign @ (0 | 1), topic @ ..] = frame
+            {
                 out.push(if *sign == 1 { b'+' } else { b'-' });
                 frame = topic;
             }
@@ -158,7 +160,9 @@ impl Codec {
 /// Whether an address is shown as it is: printable, without blanks, and not to be confused with
 /// one in hexadecimal digits.
 fn is_readable_address(address: &[u8]) -> bool {
-    address.iter().all(u8::is_ascii_graphic) && !address.starts_with(b"0x") && !address.contains(&b'\\')
+    address.iter().all(u8::is_ascii_graphic)
+        && !address.starts_with(b"0x")
+        && !address.contains(&b'\\')
 }
 
 /// A message of the frames that stand between blanks.
@@ -368,9 +372,18 @@ mod tests {
 
     #[test]
     fn lenient_input() {
-        assert_eq!(codec(Format::Base64).decode(b"SGk").unwrap(), Message::from("Hi"));
-        assert_eq!(codec(Format::Hex).decode(b" 4869  FF ").unwrap(), message(&[b"Hi", b"\xff"]));
-        assert_eq!(codec(Format::Json).decode(b"\"Hi\"").unwrap(), Message::from("Hi"));
+        assert_eq!(
+            codec(Format::Base64).decode(b"SGk").unwrap(),
+            Message::from("Hi")
+        );
+        assert_eq!(
+            codec(Format::Hex).decode(b" 4869  FF ").unwrap(),
+            message(&[b"Hi", b"\xff"])
+        );
+        assert_eq!(
+            codec(Format::Json).decode(b"\"Hi\"").unwrap(),
+            Message::from("Hi")
+        );
     }
 
     #[test]

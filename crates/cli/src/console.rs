@@ -61,7 +61,11 @@ pub(crate) fn follow(monitor: Monitor) {
 
 /// An event in words: `accepted tcp://127.0.0.1:5555 from 127.0.0.1:40312`.
 pub(crate) fn describe(event: &Event) -> String {
-    let mut text = format!("{:<20} {}", words(&format!("{:?}", event.kind)), event.endpoint);
+    let mut text = format!(
+        "{:<20} {}",
+        words(&format!("{:?}", event.kind)),
+        event.endpoint
+    );
     if let Some(peer) = &event.peer {
         text += &format!("  peer {peer}");
     }
@@ -92,7 +96,10 @@ mod tests {
 
     #[test]
     fn names_become_words() {
-        assert_eq!(words("HandshakeFailedNoDetail"), "handshake failed no detail");
+        assert_eq!(
+            words("HandshakeFailedNoDetail"),
+            "handshake failed no detail"
+        );
         assert_eq!(words("Accepted"), "accepted");
     }
 

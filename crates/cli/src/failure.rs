@@ -72,7 +72,10 @@ mod tests {
             (Stop::Timeout("nothing came".into()).into(), 124),
             (Stop::Usage("neither fish nor flesh".into()).into(), 2),
             (anyhow::anyhow!("failed"), 1),
-            (anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)), 0),
+            (
+                anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)),
+                0,
+            ),
         ] {
             assert_eq!(report(&error), status);
         }

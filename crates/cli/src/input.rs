@@ -52,14 +52,19 @@ pub(crate) struct Input {
 impl Input {
     /// The input that the flags ask for: `--text`, then `--file`, then `--each-file`, or else the
     /// records of standard input.
-    pub(crate) fn new(flags: &args::Input, codec: Codec, terminator: Vec<u8>) -> Result<Self, Stop> {
+    pub(crate) fn new(
+        flags: &args::Input,
+        codec: Codec,
+        terminator: Vec<u8>,
+    ) -> Result<Self, Stop> {
         let mut sources: Vec<Source> = flags.text.iter().cloned().map(Source::Text).collect();
         sources.extend(flags.file.iter().cloned().map(Source::Records));
         sources.extend(flags.each_file.iter().cloned().map(Source::Whole));
         if sources.is_empty() {
             if flags.repeat {
                 return Err(Stop::Usage(
-                    "--repeat cannot start standard input over: give --text, --file or --each-file".into(),
+                    "--repeat cannot start standard input over: give --text, --file or --each-file"
+                        .into(),
                 ));
             }
             sources.push(Source::Records("-".into()));
@@ -107,7 +112,8 @@ impl Input {
                 }
                 Some(Source::Whole(path)) => {
                     self.fruitful = true;
-                    let body = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                    let body = fs::read(&path)
+                        .with_context(|| format!("cannot read {}", path.display()))?;
                     return Ok(Next::Message(body.into()));
                 }
             }
@@ -122,7 +128,9 @@ impl Input {
     /// Reads once from the descriptor, which should be readable.
     pub(crate) fn fill(&mut self) -> anyhow::Result<()> {
         match &mut self.reader {
-            Some(reader) => reader.fill().with_context(|| format!("cannot read {}", reader.name)),
+            Some(reader) => reader
+                .fill()
+                .with_context(|| format!("cannot read {}", reader.name)),
             None => Ok(()),
         }
     }
@@ -151,10 +159,16 @@ struct Reader {
 impl Reader {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let (file, name) = if path == Path::new("-") {
-            (io::stdin().as_fd().try_clone_to_owned()?.into(), "standard input".to_owned())
+            (
+                io::stdin().as_fd().try_clone_to_owned()?.into(),
+                "standard input".to_owned(),
+            )
         } else {
             let name = path.display().to_string();
-            (File::open(path).with_context(|| format!("cannot read {name}"))?, name)
+            (
+                File::open(path).with_context(|| format!("cannot read {name}"))?,
+                name,
+            )
         };
         Ok(Reader {
             file,
@@ -184,7 +198,11 @@ impl Reader {
         match outcome {
             Ok(read) => self.ended = read == 0,
             // Readable a moment ago: somebody else shares this descriptor, or a signal came.
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
             Err(e) => return Err(e),
         }
         Ok(())
@@ -200,7 +218,9 @@ impl Reader {
         };
         let (end, next) = match found {
             Some(at) => (self.searched + at, self.searched + at + terminator.len()),
-            None if self.ended && self.start < self.buffer.len() => (self.buffer.len(), self.buffer.len()),
+            None if self.ended && self.start < self.buffer.len() => {
+                (self.buffer.len(), self.buffer.len())
+            }
             None if self.ended => return Record::End,
             None => {
                 // A terminator may be cut in two by the end of what has been read.
@@ -239,7 +259,8 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str, body: &[u8]) -> Self {
-            let path = std::env::temp_dir().join(format!("xebec-input-{}-{name}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("xebec-input-{}-{name}", std::process::id()));
             fs::write(&path, body).unwrap();
             Scratch(path)
         }

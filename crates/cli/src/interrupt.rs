@@ -43,7 +43,9 @@ pub(crate) fn install() -> anyhow::Result<()> {
         signal,
         impatient,
     };
-    WATCH.set(watch).map_err(|_| anyhow::anyhow!("signals are already taken over"))
+    WATCH
+        .set(watch)
+        .map_err(|_| anyhow::anyhow!("signals are already taken over"))
 }
 
 fn watch() -> &'static Watch {

@@ -12,7 +12,10 @@ fn an_address_in_use() {
     let endpoint = pull.bound();
     let said = run(&["pull", "--bind", &endpoint], "").failed(1);
     assert!(said.starts_with("xebec: "), "{said}");
-    assert!(said.contains(&endpoint) && said.contains("in use"), "{said}");
+    assert!(
+        said.contains(&endpoint) && said.contains("in use"),
+        "{said}"
+    );
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
@@ -96,7 +99,10 @@ fn input_that_cannot_be_read() {
     let said = run(&["push", ANY, "--file", "/nowhere/at/all"], "").failed(1);
     assert!(said.contains("/nowhere/at/all"), "{said}");
     let said = run(&["push", ANY, "--json"], "[1]\n").failed(1);
-    assert!(said.contains("standard input, message 1") && said.contains("a frame is a string"), "{said}");
+    assert!(
+        said.contains("standard input, message 1") && said.contains("a frame is a string"),
+        "{said}"
+    );
     let said = run(&["demo", "/nowhere/at/all"], "").failed(1);
     assert!(said.contains("/nowhere/at/all"), "{said}");
 }
@@ -107,7 +113,20 @@ fn timeouts_have_their_own_status() {
     assert!(said.contains("nothing arrived within 50ms"), "{said}");
     let said = run(&["push", ANY, "--timeout", "50ms", "--text", "x"], "").failed(124);
     assert!(said.contains("no peer took the message"), "{said}");
-    let said = run(&["req", "tcp://127.0.0.1:1", "--timeout", "50ms", "--linger", "0", "--text", "x"], "").failed(124);
+    let said = run(
+        &[
+            "req",
+            "tcp://127.0.0.1:1",
+            "--timeout",
+            "50ms",
+            "--linger",
+            "0",
+            "--text",
+            "x",
+        ],
+        "",
+    )
+    .failed(124);
     assert!(said.contains("no reply to request 1"), "{said}");
     let said = run(&["rep", ANY, "--timeout", "50ms"], "").failed(124);
     assert!(said.contains("no request"), "{said}");
@@ -117,7 +136,17 @@ fn timeouts_have_their_own_status() {
 
 #[test]
 fn linger_is_honoured_at_the_end() {
-    let ended = run(&["push", "tcp://127.0.0.1:1", "--linger", "50ms", "--text", "x"], "");
+    let ended = run(
+        &[
+            "push",
+            "tcp://127.0.0.1:1",
+            "--linger",
+            "50ms",
+            "--text",
+            "x",
+        ],
+        "",
+    );
     assert_eq!(ended.status, Some(0), "{ended:?}");
 }
 
@@ -143,7 +172,15 @@ mod interrupted {
     fn push_that_keeps_a_rate() {
         let mut pull = start(&["pull", ANY]);
         let endpoint = pull.bound();
-        let push = start(&["push", &endpoint, "--text", "x", "--repeat", "--interval", "1h"]);
+        let push = start(&[
+            "push",
+            &endpoint,
+            "--text",
+            "x",
+            "--repeat",
+            "--interval",
+            "1h",
+        ]);
         assert_eq!(pull.line(), "x");
         push.interrupted().failed(130);
     }

@@ -24,7 +24,10 @@ fn any_number_of_endpoints_and_the_connector_may_come_first() {
     let push = start(&["push", &ipc, "--text", "early"]);
     let mut pull = start(&["pull", ANY, "--bind", &ipc, "--count", "2"]);
     let bound = [pull.bound(), pull.bound()];
-    let tcp = bound.iter().find(|endpoint| endpoint.starts_with("tcp://")).unwrap();
+    let tcp = bound
+        .iter()
+        .find(|endpoint| endpoint.starts_with("tcp://"))
+        .unwrap();
     push.wait().ok();
     assert_eq!(pull.line(), "early");
     run(&["push", "--connect", tcp, "--text", "late"], "").ok();
@@ -38,7 +41,18 @@ fn files_by_line_and_whole() {
     let whole = Scratch::new("whole", b"c\nd\n");
     let mut pull = start(&["pull", ANY, "--count", "3", "--json"]);
     let endpoint = pull.bound();
-    run(&["push", &endpoint, "--file", lines.path(), "--each-file", whole.path()], "").ok();
+    run(
+        &[
+            "push",
+            &endpoint,
+            "--file",
+            lines.path(),
+            "--each-file",
+            whole.path(),
+        ],
+        "",
+    )
+    .ok();
     assert_eq!(pull.wait().ok(), [r#"["a"]"#, r#"["b"]"#, r#"["c\nd\n"]"#]);
 }
 
@@ -90,7 +104,13 @@ fn repeat_and_rate() {
     let mut pull = start(&["pull", ANY, "--count", "5"]);
     let endpoint = pull.bound();
     let started = std::time::Instant::now();
-    run(&["push", &endpoint, "-t", "a", "-t", "b", "--repeat", "--count", "5", "--rate", "20/s"], "").ok();
+    run(
+        &[
+            "push", &endpoint, "-t", "a", "-t", "b", "--repeat", "--count", "5", "--rate", "20/s",
+        ],
+        "",
+    )
+    .ok();
     assert!(started.elapsed().as_millis() >= 190, "four pauses of 50 ms");
     assert_eq!(pull.wait().ok(), ["a", "b", "a", "b", "a"]);
 }
@@ -103,7 +123,10 @@ fn a_publisher_waits_for_its_first_subscriber() {
     publisher.end_input();
     let subscriber = start(&["sub", &endpoint, "--subscribe", "weather.", "--count", "2"]);
     publisher.wait().ok();
-    assert_eq!(subscriber.wait().ok(), ["weather.rome 31", "weather.oslo 12"]);
+    assert_eq!(
+        subscriber.wait().ok(),
+        ["weather.rome 31", "weather.oslo 12"]
+    );
 }
 
 #[test]
@@ -139,13 +162,25 @@ fn a_slow_subscriber_can_be_waited_for() {
 fn a_request_goes_through_a_command() {
     let mut rep = start(&["rep", ANY, "--exec", "tr a-z A-Z", "--count", "2"]);
     let endpoint = rep.bound();
-    assert_eq!(run(&["req", &endpoint], "hello\nworld\n").ok(), ["HELLO", "WORLD"]);
+    assert_eq!(
+        run(&["req", &endpoint], "hello\nworld\n").ok(),
+        ["HELLO", "WORLD"]
+    );
     assert_eq!(rep.wait().ok(), ["hello", "world"], "requests are printed");
 }
 
 #[test]
 fn a_large_request_goes_through_a_command() {
-    let mut rep = start(&["rep", ANY, "--exec", "cat", "--count", "1", "--quiet", "--verbose"]);
+    let mut rep = start(&[
+        "rep",
+        ANY,
+        "--exec",
+        "cat",
+        "--count",
+        "1",
+        "--quiet",
+        "--verbose",
+    ]);
     // Conflicting flags end it before anything else.
     rep.end_input();
     rep.wait().failed(2);
@@ -162,14 +197,20 @@ fn a_command_that_fails_gives_an_empty_reply() {
     let endpoint = rep.bound();
     assert_eq!(run(&["req", &endpoint, "--text", "x"], "").ok(), [""]);
     let said = rep.wait().failed(0);
-    assert!(said.contains("failed (exit status: 3); the reply is empty"), "{said}");
+    assert!(
+        said.contains("failed (exit status: 3); the reply is empty"),
+        "{said}"
+    );
 }
 
 #[test]
 fn the_newline_of_a_command_is_not_part_of_the_reply() {
     let mut rep = start(&["rep", ANY, "--exec", "echo done", "--count", "1"]);
     let endpoint = rep.bound();
-    assert_eq!(run(&["req", &endpoint, "--json"], "\"x\"").ok(), [r#"["done"]"#]);
+    assert_eq!(
+        run(&["req", &endpoint, "--json"], "\"x\"").ok(),
+        [r#"["done"]"#]
+    );
 }
 
 #[test]
@@ -177,10 +218,16 @@ fn replies_are_echoes_or_fixed() {
     let mut rep = start(&["rep", ANY, "--count", "1"]);
     let endpoint = rep.bound();
     let multipart = r#"["a","b"]"#;
-    assert_eq!(run(&["req", &endpoint, "--json"], multipart).ok(), [multipart]);
+    assert_eq!(
+        run(&["req", &endpoint, "--json"], multipart).ok(),
+        [multipart]
+    );
     let mut rep = start(&["rep", ANY, "--reply", "World", "--count", "1"]);
     let endpoint = rep.bound();
-    assert_eq!(run(&["req", &endpoint, "--text", "Hello"], "").ok(), ["World"]);
+    assert_eq!(
+        run(&["req", &endpoint, "--text", "Hello"], "").ok(),
+        ["World"]
+    );
 }
 
 #[test]
@@ -262,7 +309,11 @@ fn stream_talks_to_plain_tcp() {
     peer.write_all(b"200\n").unwrap();
     assert_eq!(stream.line(), format!("{id}\t200\\n"));
     drop(peer);
-    assert_eq!(stream.line(), connected, "the same notice tells that it went");
+    assert_eq!(
+        stream.line(),
+        connected,
+        "the same notice tells that it went"
+    );
 }
 
 #[test]

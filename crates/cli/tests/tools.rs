@@ -9,7 +9,10 @@ const ANY: &str = "tcp://127.0.0.1:*";
 
 /// The endpoints in a proxy's first line.
 fn endpoints(line: &str) -> Vec<String> {
-    line.split([' ', ';', ',']).filter(|word| word.contains("://")).map(Into::into).collect()
+    line.split([' ', ';', ','])
+        .filter(|word| word.contains("://"))
+        .map(Into::into)
+        .collect()
 }
 
 #[test]
@@ -17,10 +20,16 @@ fn a_queue_carries_requests_and_replies() {
     let mut proxy = start(&["proxy", "queue", ANY, ANY]);
     let at = endpoints(&proxy.says("queue: ROUTER"));
     let rep = start(&["rep", &at[1], "--exec", "rev", "--count", "3"]);
-    assert_eq!(run(&["req", &at[0]], "abc\ndef\nghi\n").ok(), ["cba", "fed", "ihg"]);
+    assert_eq!(
+        run(&["req", &at[0]], "abc\ndef\nghi\n").ok(),
+        ["cba", "fed", "ihg"]
+    );
     rep.wait().ok();
     let said = proxy.interrupted().failed(130);
-    assert!(said.contains("front: 3 messages") && said.contains("back: 3 messages"), "{said}");
+    assert!(
+        said.contains("front: 3 messages") && said.contains("back: 3 messages"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -40,7 +49,9 @@ fn a_streamer_with_a_capture() {
 fn a_forwarder_carries_subscriptions_upstream() {
     let mut proxy = start(&["proxy", "forwarder", ANY, ANY]);
     let at = endpoints(&proxy.says("forwarder: XSUB"));
-    let publisher = start(&["pub", &at[0], "--text", "a1", "--text", "b1", "--text", "a2"]);
+    let publisher = start(&[
+        "pub", &at[0], "--text", "a1", "--text", "b1", "--text", "a2",
+    ]);
     let subscriber = start(&["sub", &at[1], "--subscribe", "a", "--count", "2"]);
     assert_eq!(subscriber.wait().ok(), ["a1", "a2"]);
     publisher.wait().ok();
@@ -63,14 +74,27 @@ fn watching_shows_events_and_counters() {
     let endpoint = watch.bound();
     run(&["push", &endpoint, "--text", "x"], "").ok();
     let mut seen = String::new();
-    for expected in ["listening", "accepted", "handshake succeeded", "disconnected", "peers 0  in 1 "] {
+    for expected in [
+        "listening",
+        "accepted",
+        "handshake succeeded",
+        "disconnected",
+        "peers 0  in 1 ",
+    ] {
         while !seen.contains(expected) {
             seen += &watch.line();
         }
     }
     let ended = watch.interrupted();
     assert_eq!(ended.status, Some(130), "{ended:?}");
-    assert!(ended.stdout.last().unwrap().starts_with("1 messages (1 bytes) in"), "{ended:?}");
+    assert!(
+        ended
+            .stdout
+            .last()
+            .unwrap()
+            .starts_with("1 messages (1 bytes) in"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -80,15 +104,27 @@ fn watching_ends_when_told() {
 
 /// A text of `lines` lines.
 fn text(name: &str, lines: usize) -> Scratch {
-    let body: String = (0..lines).map(|n| format!("The quick brown fox number {} jumps over the lazy dog\n", n % 97)).collect();
+    let body: String = (0..lines)
+        .map(|n| {
+            format!(
+                "The quick brown fox number {} jumps over the lazy dog\n",
+                n % 97
+            )
+        })
+        .collect();
     Scratch::new(name, body.as_bytes())
 }
 
 #[test]
 fn the_demo_agrees_with_a_single_thread() {
     let file = text("demo", 5000);
-    let out = run(&["demo", file.path(), "--workers", "3"], "").ok().join("\n");
-    assert!(out.contains("5,000 lines") && out.contains("result    equal"), "{out}");
+    let out = run(&["demo", file.path(), "--workers", "3"], "")
+        .ok()
+        .join("\n");
+    assert!(
+        out.contains("5,000 lines") && out.contains("result    equal"),
+        "{out}"
+    );
     assert!(out.contains("10,000  the"), "{out}");
     assert!(out.contains("3: "), "{out}");
 }
@@ -97,7 +133,10 @@ fn the_demo_agrees_with_a_single_thread() {
 fn the_demo_does_nothing_well() {
     let file = Scratch::new("empty", b"");
     let out = run(&["demo", file.path()], "").ok().join("\n");
-    assert!(out.contains("0 lines") && out.contains("result    equal"), "{out}");
+    assert!(
+        out.contains("0 lines") && out.contains("result    equal"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -113,7 +152,10 @@ fn the_demo_reports_a_worker_that_dies() {
     kill_process(victim, Signal::KILL).unwrap();
     demo.end_input();
     let said = demo.wait().failed(1);
-    assert!(said.contains("died") && said.contains("signal: 9"), "{said}");
+    assert!(
+        said.contains("died") && said.contains("signal: 9"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -129,7 +171,10 @@ fn ctrl_c_ends_the_demo_and_its_workers() {
     };
     demo.interrupted().failed(130);
     for worker in workers {
-        assert!(test_kill_process(worker).is_err(), "worker {worker:?} is left behind");
+        assert!(
+            test_kill_process(worker).is_err(),
+            "worker {worker:?} is left behind"
+        );
     }
 }
 
@@ -148,7 +193,8 @@ fn workers_end_when_the_demo_is_killed() {
     // Its standard error is the workers' too: when that ends, they have ended.
     demo.wait();
     for worker in workers {
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", worker.as_raw_nonzero())).unwrap_or_default();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", worker.as_raw_nonzero()))
+            .unwrap_or_default();
         assert!(state.is_empty() || state.contains(") Z "), "{state}");
     }
 }
@@ -178,13 +224,19 @@ fn the_ends_of_a_benchmark_may_be_run_apart() {
     let mut server = start(&["bench", "thr", "--server", ANY, "--count", "1000"]);
     let line = server.says("waiting for messages at ");
     let endpoint = line.rsplit(' ').next().unwrap();
-    run(&["bench", "thr", "--client", endpoint, "--count", "1000"], "").ok();
+    run(
+        &["bench", "thr", "--client", endpoint, "--count", "1000"],
+        "",
+    )
+    .ok();
     assert!(server.wait().ok().join("\n").contains("throughput"));
 }
 
 #[test]
 fn sizes_that_differ_are_told() {
-    let mut server = start(&["bench", "thr", "--server", ANY, "--count", "1000", "--size", "65"]);
+    let mut server = start(&[
+        "bench", "thr", "--server", ANY, "--count", "1000", "--size", "65",
+    ]);
     let line = server.says("waiting for messages at ");
     let endpoint = line.rsplit(' ').next().unwrap();
     let client = start(&["bench", "thr", "--client", endpoint, "--count", "1000"]);
@@ -194,7 +246,20 @@ fn sizes_that_differ_are_told() {
 
 #[test]
 fn connections_are_held_and_weighed() {
-    let report = run(&["bench", "connections", "--count", "100", "--idle", "100ms", "--json"], "").ok().join("\n");
+    let report = run(
+        &[
+            "bench",
+            "connections",
+            "--count",
+            "100",
+            "--idle",
+            "100ms",
+            "--json",
+        ],
+        "",
+    )
+    .ok()
+    .join("\n");
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["connections"], 100);
     assert!(report["bytes_per_connection"].is_number());
@@ -204,27 +269,44 @@ fn connections_are_held_and_weighed() {
 fn completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(&["completions", shell], "").ok().join("\n");
-        assert!(script.contains("xebec") && script.contains("proxy"), "{shell}");
+        assert!(
+            script.contains("xebec") && script.contains("proxy"),
+            "{shell}"
+        );
     }
 }
 
 #[test]
 fn man_pages_on_paper_and_as_files() {
     let page = run(&["man"], "").ok().join("\n");
-    assert!(page.contains(".TH xebec") && page.contains("Exit status"), "{page}");
+    assert!(
+        page.contains(".TH xebec") && page.contains("Exit status"),
+        "{page}"
+    );
     let dir = Scratch::new("man", b"");
     std::fs::remove_file(&dir.0).unwrap();
     run(&["man", dir.path()], "").ok();
-    for name in ["xebec.1", "xebec-push.1", "xebec-proxy.1", "xebec-bench-thr.1"] {
+    for name in [
+        "xebec.1",
+        "xebec-push.1",
+        "xebec-proxy.1",
+        "xebec-bench-thr.1",
+    ] {
         assert!(dir.0.join(name).exists(), "{name}");
     }
 }
 
 #[test]
 fn help_and_version() {
-    assert_eq!(run(&["--version"], "").ok(), [concat!("xebec ", env!("CARGO_PKG_VERSION"))]);
+    assert_eq!(
+        run(&["--version"], "").ok(),
+        [concat!("xebec ", env!("CARGO_PKG_VERSION"))]
+    );
     let help = run(&["--help"], "").ok().join("\n");
-    assert!(help.contains("Exit status") && help.contains("xebec rep"), "{help}");
+    assert!(
+        help.contains("Exit status") && help.contains("xebec rep"),
+        "{help}"
+    );
     assert!(!help.contains("demo-worker"), "{help}");
     let help = run(&["push", "--set", "help"], "").ok().join("\n");
     assert!(help.contains("sndhwm"), "{help}");

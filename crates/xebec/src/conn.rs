@@ -35,8 +35,10 @@ pub(crate) enum Broken {
     Handshake(HandshakeError),
     /// The peer did not answer in time.
     Silent(&'static str),
-    /// This side ended it.
+    /// This side ended it; a peer that it connects to is tried again.
     Refused(&'static str),
+    /// This side ended it for good.
+    Dismissed(&'static str),
 }
 
 impl fmt::Display for Broken {
@@ -47,7 +49,7 @@ impl fmt::Display for Broken {
             Broken::Protocol(what) => write!(f, "the peer broke the protocol: {what}"),
             Broken::Handshake(error) => write!(f, "the handshake failed: {error}"),
             Broken::Silent(what) => f.write_str(what),
-            Broken::Refused(why) => f.write_str(why),
+            Broken::Refused(why) | Broken::Dismissed(why) => f.write_str(why),
         }
     }
 }

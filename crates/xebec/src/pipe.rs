@@ -97,6 +97,9 @@ pub(crate) struct Pipe {
     /// A failure was noted and is about to be dealt with.
     failed: bool,
     pub(crate) traffic: Traffic,
+    /// Tells this pipe from others with the same id before and after it.
+    pub(crate) birth: u32,
+    /// Tells its connections apart; as `birth` until the second.
     pub(crate) generation: u32,
     pub(crate) info: Arc<PeerInfo>,
     /// A routing id given to the peer by this side (CONNECT_ROUTING_ID).
@@ -121,6 +124,7 @@ impl Pipe {
             unread: false,
             failed: false,
             traffic: Traffic::default(),
+            birth: 0,
             generation: 0,
             info: Arc::default(),
             assigned_id: None,
@@ -212,9 +216,21 @@ impl Pipes {
     }
 
     pub(crate) fn insert(&mut self, mut pipe: Pipe) -> PipeId {
-        self.generation = self.generation % 0x3fff_ffff + 1;
-        pipe.generation = self.generation;
+        pipe.birth = self.next_generation();
+        pipe.generation = pipe.birth;
         self.slab.insert(pipe)
+    }
+
+    fn next_generation(&mut self) -> u32 {
+        self.generation = self.generation % 0x3fff_ffff + 1;
+        self.generation
+    }
+
+    /// A new connection begins on a pipe: what refers to the one before is void.
+    pub(crate) fn renew(&mut self, id: PipeId) -> u32 {
+        let generation = self.next_generation();
+        self.slab[id].generation = generation;
+        generation
     }
 
     pub(crate) fn remove(&mut self, id: PipeId) -> Pipe {

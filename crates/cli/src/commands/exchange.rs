@@ -33,7 +33,11 @@ pub(super) fn send_only(kind: SocketType, args: Sender) -> anyhow::Result<()> {
 }
 
 /// `pull` and `sub`.
-pub(super) fn receive_only(kind: SocketType, args: Receiver, prefixes: &[String]) -> anyhow::Result<()> {
+pub(super) fn receive_only(
+    kind: SocketType,
+    args: Receiver,
+    prefixes: &[String],
+) -> anyhow::Result<()> {
     let printer = printer(&args.format, kind)?;
     let mut opened = Opened::unplaced(kind, &args.socket, &[])?;
     subscribe(&opened, prefixes)?;
@@ -80,13 +84,19 @@ pub(super) fn publish(args: Publisher) -> anyhow::Result<()> {
     } = args;
     let input = input(&sender.input, &sender.format, SocketType::Pub)?;
     let presets = [("xpub_verbose", "1")];
-    let opened = Opened::new(SocketType::Xpub, &sender.endpoints, &sender.socket, &presets)?;
-    let outcome = wait_for_subscribers(&opened, wait_for, settle, sender.limits.timeout).and_then(|()| {
-        Exchange::new(&opened, &sender.limits)
-            .sending(input, pause(&sender.input))
-            .discarding()
-            .run()
-    });
+    let opened = Opened::new(
+        SocketType::Xpub,
+        &sender.endpoints,
+        &sender.socket,
+        &presets,
+    )?;
+    let outcome =
+        wait_for_subscribers(&opened, wait_for, settle, sender.limits.timeout).and_then(|()| {
+            Exchange::new(&opened, &sender.limits)
+                .sending(input, pause(&sender.input))
+                .discarding()
+                .run()
+        });
     let dropped = opened.socket.stats().dropped;
     if dropped.high_water_mark > 0 {
         opened.talk.note(format_args!(
@@ -95,7 +105,10 @@ pub(super) fn publish(args: Publisher) -> anyhow::Result<()> {
         ));
     }
     if dropped.no_subscriber > 0 {
-        opened.talk.hint(format_args!("{} messages matched no subscription", grouped(dropped.no_subscriber)));
+        opened.talk.hint(format_args!(
+            "{} messages matched no subscription",
+            grouped(dropped.no_subscriber)
+        ));
     }
     opened.close(outcome)
 }
@@ -109,11 +122,17 @@ fn wait_for_subscribers(
 ) -> anyhow::Result<()> {
     let mut seen = Vec::new();
     if wanted > 0 {
-        opened.talk.hint(format_args!("waiting for {wanted} subscriber(s) (--wait-for 0 does not wait)"));
+        opened.talk.hint(format_args!(
+            "waiting for {wanted} subscriber(s) (--wait-for 0 does not wait)"
+        ));
     }
     while seen.len() < wanted {
         let Some(message) = opened.recv(timeout)? else {
-            let late = format!("{} of {wanted} subscribers came within {:?}", seen.len(), timeout.unwrap_or_default());
+            let late = format!(
+                "{} of {wanted} subscribers came within {:?}",
+                seen.len(),
+                timeout.unwrap_or_default()
+            );
             return Err(Stop::Timeout(late).into());
         };
         let is_subscription = message.first().first() == Some(&1);
@@ -137,7 +156,9 @@ fn subscribe(opened: &Opened, prefixes: &[String]) -> anyhow::Result<()> {
         return Ok(());
     }
     if prefixes.is_empty() {
-        opened.talk.hint("subscribed to everything (--subscribe PREFIX narrows it)");
+        opened
+            .talk
+            .hint("subscribed to everything (--subscribe PREFIX narrows it)");
         opened.socket.subscribe("")?;
     }
     for prefix in prefixes {
@@ -155,20 +176,29 @@ pub(super) fn pause(flags: &InputFlags) -> Duration {
 fn codec(flags: &FormatFlags, format: Format, kind: SocketType) -> Result<Codec, Stop> {
     let text = |name, text: &Option<String>| {
         text.as_ref()
-            .map(|text| unescape(text.as_bytes()).map_err(|why| Stop::Usage(format!("{name} {text}: {why}"))))
+            .map(|text| {
+                unescape(text.as_bytes())
+                    .map_err(|why| Stop::Usage(format!("{name} {text}: {why}")))
+            })
             .transpose()
     };
     let delimiter = text("--delimiter", &flags.delimiter)?;
     if delimiter.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Stop::Usage("--delimiter must not be empty: leave it out to read one frame a line".into()));
+        return Err(Stop::Usage(
+            "--delimiter must not be empty: leave it out to read one frame a line".into(),
+        ));
     }
     if flags.terminator.is_some() && flags.chosen() != Format::Raw {
-        return Err(Stop::Usage("--terminator goes with --raw: other formats are lines".into()));
+        return Err(Stop::Usage(
+            "--terminator goes with --raw: other formats are lines".into(),
+        ));
     }
     let addressed = matches!(kind, SocketType::Router | SocketType::Stream);
     Ok(Codec {
         format,
-        split: delimiter.clone().or_else(|| addressed.then(|| b"\t".to_vec())),
+        split: delimiter
+            .clone()
+            .or_else(|| addressed.then(|| b"\t".to_vec())),
         join: delimiter.unwrap_or_else(|| b"\t".to_vec()),
         escape: flags.escape,
         addressed,
@@ -186,15 +216,24 @@ fn terminator(flags: &FormatFlags, format: Format) -> Vec<u8> {
 }
 
 /// The input of a command, checked before anything is opened.
-pub(super) fn input(flags: &InputFlags, format: &FormatFlags, kind: SocketType) -> Result<Input, Stop> {
+pub(super) fn input(
+    flags: &InputFlags,
+    format: &FormatFlags,
+    kind: SocketType,
+) -> Result<Input, Stop> {
     let chosen = flags.input_format.unwrap_or(format.chosen());
-    Input::new(flags, codec(format, chosen, kind)?, terminator(format, chosen))
+    Input::new(
+        flags,
+        codec(format, chosen, kind)?,
+        terminator(format, chosen),
+    )
 }
 
 /// The output of a command.
 pub(super) fn printer(flags: &FormatFlags, kind: SocketType) -> anyhow::Result<Printer> {
     if let Some(text) = &flags.terminator {
-        unescape(text.as_bytes()).map_err(|why| Stop::Usage(format!("--terminator {text}: {why}")))?;
+        unescape(text.as_bytes())
+            .map_err(|why| Stop::Usage(format!("--terminator {text}: {why}")))?;
     }
     let codec = codec(flags, flags.chosen(), kind)?;
     Ok(Printer::new(codec, terminator(flags, flags.chosen()))?)
@@ -302,7 +341,11 @@ impl<'a> Exchange<'a> {
     }
 
     fn is_done(&self) -> bool {
-        let counted = if self.prints() { self.received } else { self.sent };
+        let counted = if self.prints() {
+            self.received
+        } else {
+            self.sent
+        };
         self.limits.count.is_some_and(|count| counted >= count)
             || (!self.prints() && self.input.is_none() && self.pending.is_none())
     }
@@ -317,7 +360,9 @@ impl<'a> Exchange<'a> {
             if !self.pause.is_zero() && Instant::now() < self.due {
                 break;
             }
-            let Some(message) = self.pending.take() else { break };
+            let Some(message) = self.pending.take() else {
+                break;
+            };
             match self.opened.socket.try_send(message) {
                 Ok(()) => self.count_sent(),
                 Err(error) => match error.kind {
@@ -327,7 +372,10 @@ impl<'a> Exchange<'a> {
                     }
                     SendErrorKind::Unroutable => {
                         self.unroutable += 1;
-                        say(format_args!("no peer {:?} is connected; the message is dropped", error.message.first()));
+                        say(format_args!(
+                            "no peer {:?} is connected; the message is dropped",
+                            error.message.first()
+                        ));
                     }
                     _ => bail!(error),
                 },
@@ -363,9 +411,11 @@ impl<'a> Exchange<'a> {
     /// Puts the address of who was heard from last in place of an empty one.
     fn addressed(&self, mut message: Message) -> Message {
         let kind = self.opened.socket.kind();
-        if let (SocketType::Router | SocketType::Stream, Some(peer), true) =
-            (kind, &self.last_peer, message.first().is_empty() && message.len() > 1)
-        {
+        if let (SocketType::Router | SocketType::Stream, Some(peer), true) = (
+            kind,
+            &self.last_peer,
+            message.first().is_empty() && message.len() > 1,
+        ) {
             message.pop_front();
             message.push_front(peer.clone());
         }
@@ -409,12 +459,24 @@ impl<'a> Exchange<'a> {
         let now = Instant::now();
         let paced = self.pending.is_some() && now < self.due;
         let blocked = self.pending.is_some() && !paced;
-        let deadline = self.limits.timeout.filter(|_| blocked || self.prints()).map(|t| self.progress + t);
+        let deadline = self
+            .limits
+            .timeout
+            .filter(|_| blocked || self.prints())
+            .map(|t| self.progress + t);
         if deadline.is_some_and(|deadline| now >= deadline) {
             return Err(self.out_of_time(blocked).into());
         }
-        let until = [deadline, paced.then_some(self.due)].into_iter().flatten().min();
-        if blocked && matches!(self.opened.socket.kind(), SocketType::Router | SocketType::Stream) {
+        let until = [deadline, paced.then_some(self.due)]
+            .into_iter()
+            .flatten()
+            .min();
+        if blocked
+            && matches!(
+                self.opened.socket.kind(),
+                SocketType::Router | SocketType::Stream
+            )
+        {
             return self.wait_for_room();
         }
         let receives = !matches!(self.arrivals, Arrivals::None);
@@ -425,7 +487,11 @@ impl<'a> Exchange<'a> {
             (false, true) => Some((socket, Interest::WRITE)),
             (false, false) => None,
         };
-        let fd = self.input.as_ref().filter(|_| self.starved).and_then(Input::fd);
+        let fd = self
+            .input
+            .as_ref()
+            .filter(|_| self.starved)
+            .and_then(Input::fd);
         if open::wait(socket, fd, until)?
             && let Some(input) = &mut self.input
         {
@@ -438,7 +504,9 @@ impl<'a> Exchange<'a> {
     /// peer's room.
     fn wait_for_room(&mut self) -> anyhow::Result<()> {
         const BRIEFLY: Duration = Duration::from_millis(20);
-        let Some(message) = self.pending.take() else { return Ok(()) };
+        let Some(message) = self.pending.take() else {
+            return Ok(());
+        };
         match self.opened.socket.send_timeout(message, BRIEFLY) {
             Ok(()) => self.count_sent(),
             // An unroutable message is told by the next turn.

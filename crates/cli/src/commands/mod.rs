@@ -30,14 +30,22 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Push(args) => exchange::send_only(SocketType::Push, args),
         Command::Pull(args) => exchange::receive_only(SocketType::Pull, args, &[]),
         Command::Pub(args) => exchange::publish(args),
-        Command::Sub(args) => exchange::receive_only(SocketType::Sub, args.receiver, &args.subscriptions.subscribe),
+        Command::Sub(args) => exchange::receive_only(
+            SocketType::Sub,
+            args.receiver,
+            &args.subscriptions.subscribe,
+        ),
         Command::Req(args) => requests::req(args),
         Command::Rep(args) => requests::rep(args),
         Command::Dealer(args) => exchange::two_way(SocketType::Dealer, args, &[]),
         Command::Router(args) => exchange::two_way(SocketType::Router, args, &[]),
         Command::Pair(args) => exchange::two_way(SocketType::Pair, args, &[]),
         Command::Xpub(args) => exchange::two_way(SocketType::Xpub, args, &[]),
-        Command::Xsub(args) => exchange::two_way(SocketType::Xsub, args.two_way, &args.subscriptions.subscribe),
+        Command::Xsub(args) => exchange::two_way(
+            SocketType::Xsub,
+            args.two_way,
+            &args.subscriptions.subscribe,
+        ),
         Command::Stream(args) => exchange::two_way(SocketType::Stream, args, &[]),
         Command::Proxy(args) => proxy::run(args),
         Command::Watch(args) => watch::run(args),
@@ -46,7 +54,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(args) => match args.what {
             BenchKind::Thr(args) => bench::throughput::run(args),
             BenchKind::Lat(args) => bench::latency::run(args),
-            BenchKind::Connections { count, idle, json } => bench::connections::run(count, idle, json),
+            BenchKind::Connections { count, idle, json } => {
+                bench::connections::run(count, idle, json)
+            }
         },
         Command::BenchConnector(args) => bench::connections::connector(&args),
         Command::Completions { shell } => pages::completions(shell),

@@ -9,7 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use xebec::{Context, Interest, Message, Options, PollError, PollItem, RecvError, SendErrorKind, Socket, SocketType, Value, poll};
+use xebec::{
+    Context, Interest, Message, Options, PollError, PollItem, RecvError, SendErrorKind, Socket,
+    SocketType, Value, poll,
+};
 
 use super::options;
 use crate::args::{Endpoints, SocketFlags};
@@ -42,7 +45,8 @@ pub(super) fn place(argument: &str) -> Place {
         _ => {
             let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
             // `tcp://source;destination` is how to connect from a chosen address.
-            !address.contains(';') && (matches!(host, "*" | "0.0.0.0" | "[::]" | "::") || matches!(port, "*" | "0"))
+            !address.contains(';')
+                && (matches!(host, "*" | "0.0.0.0" | "[::]" | "::") || matches!(port, "*" | "0"))
         }
     };
     if wildcard {
@@ -72,7 +76,11 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Opens a socket with its options set, not yet bound or connected.
-    pub(super) fn unplaced(kind: SocketType, flags: &SocketFlags, presets: &[(&str, &str)]) -> anyhow::Result<Self> {
+    pub(super) fn unplaced(
+        kind: SocketType,
+        flags: &SocketFlags,
+        presets: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         if flags.set.iter().any(|name| name == "help") {
             return Err(Stop::Answer(options::help(kind)).into());
         }
@@ -108,7 +116,10 @@ impl Opened {
         let places = places(endpoints);
         if places.is_empty() {
             let kind = self.socket.kind();
-            return Err(Stop::Usage(format!("a {kind} needs an endpoint, such as tcp://localhost:5555")).into());
+            return Err(Stop::Usage(format!(
+                "a {kind} needs an endpoint, such as tcp://localhost:5555"
+            ))
+            .into());
         }
         for place in places {
             names.push(settle(&self.socket, &place, self.talk)?);
@@ -118,7 +129,11 @@ impl Opened {
     }
 
     /// Waits for a peer to take `message`.
-    pub(super) fn send(&self, mut message: Message, timeout: Option<Duration>) -> anyhow::Result<()> {
+    pub(super) fn send(
+        &self,
+        mut message: Message,
+        timeout: Option<Duration>,
+    ) -> anyhow::Result<()> {
         let deadline = timeout.map(|t| Instant::now() + t);
         loop {
             interrupt::check()?;
@@ -142,7 +157,9 @@ impl Opened {
             match self.socket.try_recv() {
                 Ok(message) => return Ok(Some(message)),
                 Err(RecvError::WouldBlock) if is_past(deadline) => return Ok(None),
-                Err(RecvError::WouldBlock) => _ = wait(Some((&self.socket, Interest::READ)), None, deadline)?,
+                Err(RecvError::WouldBlock) => {
+                    _ = wait(Some((&self.socket, Interest::READ)), None, deadline)?
+                }
                 Err(error) => bail!(error),
             }
         }
@@ -159,7 +176,8 @@ impl Opened {
 
     /// Closes: what is queued is sent for as long as `--linger` says, unless `outcome` is a signal.
     pub(super) fn close<T>(self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
-        let interrupted = matches!(&outcome, Err(e) if matches!(e.downcast_ref(), Some(Stop::Signal(_))));
+        let interrupted =
+            matches!(&outcome, Err(e) if matches!(e.downcast_ref(), Some(Stop::Signal(_))));
         if interrupted {
             // Cannot fail in a way that matters: the context may be gone already.
             let _ = self.socket.set("linger", "0");
@@ -169,7 +187,8 @@ impl Opened {
         let (ended, waiting) = mpsc::channel::<()>();
         let talk = self.talk;
         thread::spawn(move || {
-            if waiting.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if waiting.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout)
+            {
                 talk.note(format_args!(
                     "waiting for peers to take the last messages ({} were queued); Ctrl-C drops them",
                     grouped(queued)
@@ -210,7 +229,9 @@ pub(super) fn configured(
 /// A routing id as text, or as 0x and hexadecimal digits.
 fn routing_id(text: &str) -> Result<Vec<u8>, Stop> {
     match text.strip_prefix("0x") {
-        Some(digits) => unhex(digits.as_bytes()).map_err(|why| Stop::Usage(format!("--identity {text}: {why}"))),
+        Some(digits) => {
+            unhex(digits.as_bytes()).map_err(|why| Stop::Usage(format!("--identity {text}: {why}")))
+        }
         None => Ok(text.as_bytes().to_vec()),
     }
 }
@@ -225,7 +246,9 @@ pub(super) fn settle(socket: &Socket, place: &Place, talk: Talk) -> anyhow::Resu
         }
         Place::Connect(endpoint) => {
             socket.connect(endpoint)?;
-            talk.hint(format_args!("connecting to {endpoint} (@{endpoint} would bind)"));
+            talk.hint(format_args!(
+                "connecting to {endpoint} (@{endpoint} would bind)"
+            ));
             Ok(endpoint.clone())
         }
     }

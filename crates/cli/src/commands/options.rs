@@ -5,9 +5,15 @@ use xebec::{OPTIONS, OptionError, Options, SocketType};
 use crate::failure::Stop;
 
 /// Sets one option as `--set NAME=VALUE` says.
-pub(super) fn assign(options: &mut Options, kind: SocketType, assignment: &str) -> Result<(), Stop> {
+pub(super) fn assign(
+    options: &mut Options,
+    kind: SocketType,
+    assignment: &str,
+) -> Result<(), Stop> {
     let Some((name, value)) = assignment.split_once('=') else {
-        return Err(Stop::Usage(format!("--set wants NAME=VALUE, not `{assignment}`; `--set help` lists the names")));
+        return Err(Stop::Usage(format!(
+            "--set wants NAME=VALUE, not `{assignment}`; `--set help` lists the names"
+        )));
     };
     let (name, value) = (name.trim(), value.trim());
     let outcome = Options::spec(name).and_then(|row| {
@@ -65,7 +71,9 @@ pub(super) fn help(kind: SocketType) -> String {
     let defaults = Options::default();
     let mut out = format!("Options of {kind} sockets, for --set NAME=VALUE:\n\n");
     for row in OPTIONS.iter().filter(|row| row.concerns(kind)) {
-        let Ok(default) = row.value(&defaults) else { continue };
+        let Ok(default) = row.value(&defaults) else {
+            continue;
+        };
         let default = match row.text(&default) {
             text if text.is_empty() => String::new(),
             text => format!(" (default {text})"),
@@ -92,9 +100,13 @@ mod tests {
     #[test]
     fn typos_get_a_suggestion() {
         let mut options = Options::default();
-        let error = assign(&mut options, SocketType::Push, "sndhmw=10").unwrap_err().to_string();
+        let error = assign(&mut options, SocketType::Push, "sndhmw=10")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("did you mean sndhwm"), "{error}");
-        let error = assign(&mut options, SocketType::Push, "zzzzzz=10").unwrap_err().to_string();
+        let error = assign(&mut options, SocketType::Push, "zzzzzz=10")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("--set help"), "{error}");
         assert!(assign(&mut options, SocketType::Push, "sndhwm").is_err());
         assert!(assign(&mut options, SocketType::Push, "sndhwm=lots").is_err());

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use xebec::{Context, Message, Proxy, Socket, SocketType, Stats};
+use xebec::{Context, Message, Proxy, ProxyError, Socket, SocketType, Stats};
 
 use super::open::{self, Place};
 use crate::args::{self, Device};
@@ -55,11 +55,18 @@ pub(super) fn run(args: args::Proxy) -> anyhow::Result<()> {
     ));
 
     let control = terminated_by_a_signal(&context)?;
-    let mut proxy = Proxy::new(&front, &back).control(&control);
-    if let Some((capture, _)) = &capture {
-        proxy = proxy.capture(capture);
+    loop {
+        let mut proxy = Proxy::new(&front, &back).control(&control);
+        if let Some((capture, _)) = &capture {
+            proxy = proxy.capture(capture);
+        }
+        match proxy.run() {
+            // Somebody else's signal, such as the one after a pause by Ctrl-Z.
+            Err(ProxyError::Interrupted) if interrupt::check().is_ok() => {}
+            Ok(_) | Err(ProxyError::Interrupted) => break,
+            Err(error) => return Err(error.into()),
+        }
     }
-    proxy.run()?;
     talk.note(format_args!("front: {}", totals(&front.stats())));
     talk.note(format_args!("back: {}", totals(&back.stats())));
     interrupt::end_at_once();
@@ -117,9 +124,15 @@ mod tests {
 
     #[test]
     fn devices_bind_unless_told_to_connect() {
-        assert_eq!(place("tcp://localhost:1", false), Place::Bind("tcp://localhost:1".into()));
+        assert_eq!(
+            place("tcp://localhost:1", false),
+            Place::Bind("tcp://localhost:1".into())
+        );
         assert_eq!(place("@tcp://*:1", false), Place::Bind("tcp://*:1".into()));
-        assert_eq!(place(">tcp://a:1", false), Place::Connect("tcp://a:1".into()));
+        assert_eq!(
+            place(">tcp://a:1", false),
+            Place::Connect("tcp://a:1".into())
+        );
         assert_eq!(place("tcp://a:1", true), Place::Connect("tcp://a:1".into()));
     }
 }

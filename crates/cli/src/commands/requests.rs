@@ -25,7 +25,13 @@ pub(super) fn req(args: Duplex) -> anyhow::Result<()> {
     let input = exchange::input(&args.input, &args.format, SocketType::Req)?;
     let printer = exchange::printer(&args.format, SocketType::Req)?;
     let opened = Opened::new(SocketType::Req, &args.endpoints, &args.socket, &[])?;
-    let outcome = ask(&opened, input, printer, &args.limits, exchange::pause(&args.input));
+    let outcome = ask(
+        &opened,
+        input,
+        printer,
+        &args.limits,
+        exchange::pause(&args.input),
+    );
     opened.close(outcome)
 }
 
@@ -96,11 +102,19 @@ pub(super) fn rep(args: Replier) -> anyhow::Result<()> {
     opened.close(outcome)
 }
 
-fn reply(opened: &Opened, answer: &Answer, mut printer: Printer, limits: &Limits) -> anyhow::Result<()> {
+fn reply(
+    opened: &Opened,
+    answer: &Answer,
+    mut printer: Printer,
+    limits: &Limits,
+) -> anyhow::Result<()> {
     let mut done = 0;
     while limits.count.is_none_or(|count| done < count) {
         let Some(request) = opened.recv(limits.timeout)? else {
-            let silence = format!("no request within {:?}, after {done}", limits.timeout.unwrap_or_default());
+            let silence = format!(
+                "no request within {:?}, after {done}",
+                limits.timeout.unwrap_or_default()
+            );
             return Err(Stop::Timeout(silence).into());
         };
         done += 1;
@@ -162,7 +176,10 @@ impl Filter {
         let output = read_to_end(&mut running.0)?;
         let status = running.0.wait()?;
         if !status.success() {
-            say(format_args!("`{}` failed ({status}); the reply is empty", self.command));
+            say(format_args!(
+                "`{}` failed ({status}); the reply is empty",
+                self.command
+            ));
             return Ok(Message::new());
         }
         Ok(self.reply(output))
@@ -184,7 +201,9 @@ impl Filter {
 /// What the child writes until it closes its output; a signal ends the wait.
 fn read_to_end(child: &mut Child) -> anyhow::Result<Vec<u8>> {
     let mut out = Vec::new();
-    let Some(stdout) = child.stdout.take() else { return Ok(out) };
+    let Some(stdout) = child.stdout.take() else {
+        return Ok(out);
+    };
     loop {
         if !open::wait(None, Some(stdout.as_fd()), None)? {
             continue;

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use xebec::{Context, Monitor, Socket, SocketType, Stats};
+use xebec::{Context, Monitor, RecvError, Socket, SocketType, Stats};
 
 use super::open::{self, Opened};
 use super::proxy::{dropped, totals};
@@ -47,7 +47,7 @@ pub(super) fn shut_down_on_signal(context: Context) {
 
 /// Throws away what arrives, until the context ends.
 fn drain(socket: &Socket) {
-    while socket.recv().is_ok() {}
+    while matches!(socket.recv(), Ok(_) | Err(RecvError::Interrupted)) {}
 }
 
 fn show(socket: &Socket, monitor: &Monitor, args: &Watch) -> anyhow::Result<()> {
@@ -58,11 +58,20 @@ fn show(socket: &Socket, monitor: &Monitor, args: &Watch) -> anyhow::Result<()> 
     let mut shown = String::new();
     loop {
         let elapsed = start.elapsed();
-        let Some(left) = args.duration.unwrap_or(Duration::MAX).checked_sub(elapsed) else { break };
-        let pause = (last.0 + args.every).saturating_duration_since(Instant::now()).min(left);
+        let Some(left) = args.duration.unwrap_or(Duration::MAX).checked_sub(elapsed) else {
+            break;
+        };
+        let pause = (last.0 + args.every)
+            .saturating_duration_since(Instant::now())
+            .min(left);
         if let Some(event) = monitor.recv_timeout(pause) {
             let clear = if live { "\r\x1b[K" } else { "" };
-            writeln!(out, "{clear}{:>9.3}s  {}", start.elapsed().as_secs_f64(), describe(&event))?;
+            writeln!(
+                out,
+                "{clear}{:>9.3}s  {}",
+                start.elapsed().as_secs_f64(),
+                describe(&event)
+            )?;
             shown.clear();
         }
         if interrupt::check().is_err() {
@@ -89,7 +98,9 @@ fn show(socket: &Socket, monitor: &Monitor, args: &Watch) -> anyhow::Result<()> 
 
 /// The counters, with the rates since `before`.
 fn counters(now: &Stats, before: &Stats, time: Duration) -> String {
-    let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / time.as_secs_f64().max(1e-9)).round() as u64;
+    let rate = |now: u64, before: u64| {
+        (now.saturating_sub(before) as f64 / time.as_secs_f64().max(1e-9)).round() as u64
+    };
     format!(
         "peers {}  in {} ({}/s, {} B/s)  out {} ({}/s)  queued {} in {} out  dropped {}  reconnects {}",
         now.connections,

@@ -33,7 +33,11 @@ pub(crate) struct Ended {
 /// The program, not yet started.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xebec"));
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -62,7 +66,10 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n') {
             let Ok(line) = line else { return };
-            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+            if sender
+                .send(String::from_utf8_lossy(&line).into_owned())
+                .is_err()
+            {
                 return;
             }
         }
@@ -74,7 +81,11 @@ impl Xebec {
     /// Writes to its standard input.
     pub(crate) fn type_in(&mut self, text: &str) {
         // It may have gone already, which its exit status will tell.
-        let _ = self.stdin.as_mut().expect("open").write_all(text.as_bytes());
+        let _ = self
+            .stdin
+            .as_mut()
+            .expect("open")
+            .write_all(text.as_bytes());
     }
 
     /// Closes its standard input.
@@ -86,7 +97,10 @@ impl Xebec {
     pub(crate) fn line(&self) -> String {
         match self.stdout.recv_timeout(LIMIT) {
             Ok(line) => line,
-            Err(why) => panic!("no line of output ({why}); on stderr: {:?}", self.stderr.try_iter().collect::<Vec<_>>()),
+            Err(why) => panic!(
+                "no line of output ({why}); on stderr: {:?}",
+                self.stderr.try_iter().collect::<Vec<_>>()
+            ),
         }
     }
 
@@ -148,14 +162,22 @@ impl Xebec {
         let mut stderr = std::mem::take(&mut self.said);
         collect(&self.stderr, &mut stderr);
         let status = self.child.wait().expect("it ran").code();
-        Ended { status, stdout, stderr }
+        Ended {
+            status,
+            stdout,
+            stderr,
+        }
     }
 
     /// The processes that it has started and that still run.
     pub(crate) fn children(&self) -> Vec<Pid> {
         let pid = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children
+            .split_whitespace()
+            .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+            .collect()
     }
 }
 

@@ -97,7 +97,7 @@ impl Pattern for StreamPattern {
         };
         if message.body().is_empty() {
             pipes.flush(pipe);
-            pipes.fail(pipe, Broken::Refused("closed by the application"));
+            pipes.fail(pipe, Broken::Dismissed("closed by the application"));
             return Ok(());
         }
         if !pipes.can_send(pipe) {

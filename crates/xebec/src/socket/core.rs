@@ -112,6 +112,9 @@ pub(crate) struct State {
     pub(super) generation: u32,
     events: Events,
     spin: Spin,
+    /// The socket has used a transport with descriptors. One that has only inproc peers is
+    /// spared the system calls.
+    pub(super) wired: bool,
 }
 
 /// How long a call may wait.
@@ -204,6 +207,7 @@ impl Core {
                 generation: 0,
                 events: Events::default(),
                 spin: Spin::new(ctx.cpus()),
+                wired: false,
             }),
             inbox: Mutex::new(Vec::new()),
             terminated: AtomicBool::new(false),
@@ -481,7 +485,11 @@ impl Core {
         st.lease.leave();
         match waited {
             Waited::Ready => {
-                self.harvest(&mut st);
+                if st.wired {
+                    self.harvest(&mut st);
+                } else {
+                    self.signal.alarm().clear();
+                }
                 self.settle(&mut st);
                 (st, None)
             }
@@ -548,6 +556,9 @@ impl Core {
     pub(crate) fn leave_poll(self: &Arc<Self>, soon: bool) {
         let mut st = self.lock();
         st.lease.leave();
+        if !st.wired {
+            self.signal.alarm().clear();
+        }
         if soon {
             self.come_again(&mut st);
         } else if st.lease.give_back() {
@@ -559,6 +570,9 @@ impl Core {
 
     /// Takes in what the descriptors report. True if there was anything.
     pub(super) fn harvest(self: &Arc<Self>, st: &mut State) -> bool {
+        if !st.wired {
+            return false;
+        }
         let mut events = std::mem::take(&mut st.events);
         let mut any = false;
         loop {

@@ -128,6 +128,7 @@ impl Core {
         let actual = listener.local_endpoint().to_owned();
         let mut st = self.lock();
         st.last_endpoint = Some(actual.clone());
+        st.wired = true;
         let entry = st.listeners.vacant_entry();
         let index = entry.key();
         let watched = self.set.add_edge(&listener, Token::Listener(index).encode());
@@ -178,6 +179,7 @@ impl Core {
         let pipe = st.pipes.insert(pipe);
         st.generation += 1;
         let generation = st.generation;
+        st.wired = true;
         let dialer = st.dialers.insert(Dialer {
             endpoint,
             text: text.to_owned(),
@@ -381,7 +383,7 @@ impl Core {
 
     /// A stream to a peer stands: the handshake begins.
     fn begin(self: &Arc<Self>, st: &mut State, id: PipeId, stream: Stream) {
-        let generation = st.pipes.pipe(id).generation;
+        let generation = st.pipes.renew(id);
         if let Err(error) = self.set.add_edge(&stream, Token::Pipe(id, generation).encode()) {
             return st.pipes.fail(id, error.into());
         }
@@ -595,7 +597,11 @@ impl Core {
         let refused = cause.contains("refused") && stop.contains(ReconnectStop::CONN_REFUSED);
         let leaving = st.pipes.pipe(dialer.pipe).ending && !st.pipes.pipe(dialer.pipe).has_output();
         let Some(first) = first.filter(|_| !refused && !leaving) else {
+            let pipe = dialer.pipe;
             st.monitors.tell(|| Event::new(EventKind::Closed, &text).cause(&cause));
+            if st.pipes.pipe(pipe).ending {
+                self.remove(st, pipe);
+            }
             return;
         };
         // With a maximum the pause doubles up to it; the jitter keeps a thousand clients of a
@@ -626,7 +632,7 @@ impl Core {
             Broken::Handshake(error) if error.is_authentication() => EventKind::HandshakeFailedAuth,
             Broken::Handshake(_) | Broken::Protocol(_) if shaking => EventKind::HandshakeFailedProtocol,
             _ if shaking => EventKind::HandshakeFailedNoDetail,
-            Broken::Refused(_) => EventKind::Closed,
+            Broken::Refused(_) | Broken::Dismissed(_) => EventKind::Closed,
             _ => EventKind::Disconnected,
         };
         st.monitors.tell(|| Event {
@@ -670,7 +676,9 @@ impl Core {
             Broken::Handshake(_) | Broken::Protocol(_) => stop.contains(ReconnectStop::HANDSHAKE_FAILED),
             _ => false,
         };
-        if st.pipes.pipe(id).ending && !st.pipes.pipe(id).has_output() || stop.contains(ReconnectStop::AFTER_DISCONNECT) && st.dialers[index].was_up {
+        let done = st.pipes.pipe(id).ending && !st.pipes.pipe(id).has_output();
+        let stopped = stop.contains(ReconnectStop::AFTER_DISCONNECT) && st.dialers[index].was_up;
+        if done || stopped || matches!(why, Broken::Dismissed(_)) {
             return self.remove(st, id);
         }
         if st.options.immediate && st.pipes.pipe(id).attached && st.pipes.pipe(id).queued_in() == 0 {
@@ -720,9 +728,9 @@ impl Core {
             st.pipes.pipe_mut(id).clear_output();
             return self.remove(st, id);
         }
-        let generation = pipe.generation;
+        let birth = pipe.birth;
         if let Some(at) = linger.and_then(|linger| Instant::now().checked_add(linger)) {
-            self.set_timer(st, at, Alarm::Linger(id, generation));
+            self.set_timer(st, at, Alarm::Linger(id, birth));
         }
         self.reap(st, id);
     }
@@ -848,9 +856,14 @@ impl Core {
             | Alarm::Ping(id, generation)
             | Alarm::PingTimeout(id, generation)
             | Alarm::PeerTtl(id, generation)
-            | Alarm::Linger(id, generation)
             | Alarm::Drained(id, generation) => {
                 if st.pipes.contains(id) && st.pipes.pipe(id).generation == generation {
+                    self.on_pipe_alarm(st, what, id, now);
+                }
+            }
+            // A connection may come back while its last messages linger.
+            Alarm::Linger(id, birth) => {
+                if st.pipes.contains(id) && st.pipes.pipe(id).birth == birth {
                     self.on_pipe_alarm(st, what, id, now);
                 }
             }

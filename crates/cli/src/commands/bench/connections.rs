@@ -30,7 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Holds `count` idle connections and tells what they cost.
 pub(in crate::commands) fn run(count: u64, idle: Duration, json: bool) -> anyhow::Result<()> {
     if count == 0 || count > 28_000 {
-        bail!("--count goes from 1 to 28,000: there are no more ports on one address to connect from");
+        bail!(
+            "--count goes from 1 to 28,000: there are no more ports on one address to connect from"
+        );
     }
     raise_descriptor_limit(count + SPARE)?;
     let context = Context::new();
@@ -53,7 +55,11 @@ pub(in crate::commands) fn run(count: u64, idle: Duration, json: bool) -> anyhow
     let held = pull.stats().connections;
     drop(child);
     if held < count {
-        bail!("{} of {} connections were lost while idle", count - held, grouped(count));
+        bail!(
+            "{} of {} connections were lost while idle",
+            count - held,
+            grouped(count)
+        );
     }
     let each = memory as f64 / count as f64;
     if json {
@@ -66,10 +72,20 @@ pub(in crate::commands) fn run(count: u64, idle: Duration, json: bool) -> anyhow
         });
         println!("{report}");
     } else {
-        println!("{} idle connections held by one PULL over tcp", grouped(count));
-        println!("memory      {each:.0} bytes a connection ({:.1} MB in all)", memory as f64 / 1e6);
+        println!(
+            "{} idle connections held by one PULL over tcp",
+            grouped(count)
+        );
+        println!(
+            "memory      {each:.0} bytes a connection ({:.1} MB in all)",
+            memory as f64 / 1e6
+        );
         println!("established in {}", humane(time));
-        println!("processor   {} in {} of idleness", humane(busy), humane(idle));
+        println!(
+            "processor   {} in {} of idleness",
+            humane(busy),
+            humane(idle)
+        );
     }
     Ok(())
 }
@@ -86,10 +102,17 @@ fn wait_for(monitor: &Monitor, count: u64) -> anyhow::Result<()> {
                 progress = Instant::now();
             }
             Some(event) if event.kind == EventKind::AcceptFailed => {
-                bail!("a connection was refused: {}", event.cause.unwrap_or_default());
+                bail!(
+                    "a connection was refused: {}",
+                    event.cause.unwrap_or_default()
+                );
             }
             _ if progress.elapsed() > PATIENCE => {
-                bail!("only {} of {} connections came about", grouped(done), grouped(count));
+                bail!(
+                    "only {} of {} connections came about",
+                    grouped(done),
+                    grouped(count)
+                );
             }
             _ => {}
         }
@@ -102,7 +125,8 @@ struct Connector(Child);
 
 impl Connector {
     fn start(endpoint: &str, count: u64) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program to start the other end")?;
+        let program =
+            std::env::current_exe().context("cannot find this program to start the other end")?;
         let child = Command::new(program)
             .args(["bench-connector", endpoint, &count.to_string()])
             .stdin(Stdio::piped())
@@ -154,10 +178,14 @@ fn raise_descriptor_limit(wanted: u64) -> anyhow::Result<()> {
 
 /// The bytes of this process that are in memory.
 fn resident() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot tell how much memory this process uses")?;
+    let status = fs::read_to_string("/proc/self/status")
+        .context("cannot tell how much memory this process uses")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    kibibytes.map(|kib| kib * 1024).context("/proc/self/status does not tell VmRSS")
+    let kibibytes =
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    kibibytes
+        .map(|kib| kib * 1024)
+        .context("/proc/self/status does not tell VmRSS")
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use xebec::{Context, Frame, Socket, SocketType};
 
-use super::{Client, context, endpoint, or_interrupted, processor_time, seconds, size_text, socket, whereabouts};
+use super::{
+    Client, context, endpoint, processor_time, recv, seconds, send, size_text, socket, whereabouts,
+};
 use crate::args::{BenchEnds, Latency, Transport};
 use crate::console::say;
 use crate::quantity::{grouped, humane};
@@ -27,7 +29,10 @@ pub(in crate::commands) fn run(args: Latency) -> anyhow::Result<()> {
         (Some(endpoint), _) => {
             let context = context();
             let (rep, actual) = bound(&context, ends, endpoint)?;
-            say(format_args!("answering {} requests at {actual}", grouped(args.count)));
+            say(format_args!(
+                "answering {} requests at {actual}",
+                grouped(args.count)
+            ));
             answer(&rep, args.count)?
         }
         _ => both(&args)?,
@@ -58,7 +63,9 @@ fn both(args: &Latency) -> anyhow::Result<Value> {
                 // Ends the server's wait.
                 context.shutdown();
             }
-            let answered = server.join().unwrap_or_else(|_| bail!("the server panicked"));
+            let answered = server
+                .join()
+                .unwrap_or_else(|_| bail!("the server panicked"));
             report.and_then(|report| answered.map(|_| report))
         });
     }
@@ -66,7 +73,9 @@ fn both(args: &Latency) -> anyhow::Result<Value> {
     let mine = answer(&rep, args.count)?;
     // Only the client knows when the last reply has arrived: the socket stays open until then.
     let mut report = client.report()?;
-    report["cpu_seconds"] = (seconds(&report, "cpu_seconds") + seconds(&mine, "cpu_seconds")).as_secs_f64().into();
+    report["cpu_seconds"] = (seconds(&report, "cpu_seconds") + seconds(&mine, "cpu_seconds"))
+        .as_secs_f64()
+        .into();
     Ok(report)
 }
 
@@ -74,8 +83,8 @@ fn both(args: &Latency) -> anyhow::Result<Value> {
 fn answer(rep: &Socket, count: u64) -> anyhow::Result<Value> {
     let before = processor_time();
     for _ in 0..count {
-        let request = or_interrupted(rep.recv().map_err(Into::into))?;
-        or_interrupted(rep.send(request).map_err(Into::into))?;
+        let request = recv(rep)?;
+        send(rep, request)?;
     }
     Ok(json!({ "count": count, "cpu_seconds": (processor_time() - before).as_secs_f64() }))
 }
@@ -94,8 +103,8 @@ fn ask(context: &Context, ends: &BenchEnds, endpoint: &str, count: u64) -> anyho
             start = Instant::now();
         }
         let asked = Instant::now();
-        or_interrupted(req.send(body.clone()).map_err(Into::into))?;
-        let reply = or_interrupted(req.recv().map_err(Into::into))?;
+        send(&req, body.clone())?;
+        let reply = recv(&req)?;
         if n >= warm_up {
             times.saturating_record(asked.elapsed().as_nanos() as u64);
         }
@@ -129,7 +138,11 @@ fn print(args: &Latency, report: &Value) {
         grouped(args.count),
         size_text(ends.size)
     );
-    let micros = |name: &str| humane(Duration::from_secs_f64(report[name].as_f64().unwrap_or_default() / 1e6));
+    let micros = |name: &str| {
+        humane(Duration::from_secs_f64(
+            report[name].as_f64().unwrap_or_default() / 1e6,
+        ))
+    };
     if let Some(rate) = report["round_trips_per_second"].as_f64() {
         println!(
             "round trip  p50 {}, p99 {}, p99.9 {}, mean {}, from {} to {}",
@@ -149,5 +162,8 @@ fn print(args: &Latency, report: &Value) {
     };
     // A round trip is two messages.
     let per_million = Duration::from_secs_f64(cpu * 1e6 / (2.0 * args.count as f64));
-    println!("processor   {} a million messages ({whose}; a round trip is two)", humane(per_million));
+    println!(
+        "processor   {} a million messages ({whose}; a round trip is two)",
+        humane(per_million)
+    );
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
-use xebec::{Context, Options, Socket, SocketType};
+use xebec::{Context, Message, Options, RecvError, SendErrorKind, Socket, SocketType};
 
 use super::{options, watch};
 use crate::args::{BenchEnds, Transport};
@@ -57,10 +57,16 @@ struct Client(Child);
 
 impl Client {
     fn start(what: &str, endpoint: &str, ends: &BenchEnds, count: u64) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program to start the other end")?;
+        let program =
+            std::env::current_exe().context("cannot find this program to start the other end")?;
         let mut command = Command::new(program);
         command.args(["bench", what, "--json", "--client", endpoint]);
-        command.args(["--size", &ends.size.to_string(), "--count", &count.to_string()]);
+        command.args([
+            "--size",
+            &ends.size.to_string(),
+            "--count",
+            &count.to_string(),
+        ]);
         for assignment in &ends.set {
             command.args(["--set", assignment]);
         }
@@ -95,12 +101,36 @@ impl Drop for Client {
     }
 }
 
-/// `outcome`, unless it is an error that a signal caused: then that is told.
-fn or_interrupted<T>(outcome: anyhow::Result<T>) -> anyhow::Result<T> {
-    if outcome.is_err() {
-        interrupt::check()?;
+/// Sends; a signal that asks to stop is told as such.
+fn send(socket: &Socket, message: impl Into<Message>) -> anyhow::Result<()> {
+    let mut message = message.into();
+    loop {
+        match socket.send(message) {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                interrupt::check()?;
+                if error.kind != SendErrorKind::Interrupted {
+                    return Err(error.into());
+                }
+                message = error.message;
+            }
+        }
     }
-    outcome
+}
+
+/// Receives, in the same way.
+fn recv(socket: &Socket) -> anyhow::Result<Message> {
+    loop {
+        match socket.recv() {
+            Ok(message) => return Ok(message),
+            Err(error) => {
+                interrupt::check()?;
+                if error != RecvError::Interrupted {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
 }
 
 /// A number of seconds in a report.

@@ -9,7 +9,9 @@ use anyhow::bail;
 use serde_json::{Value, json};
 use xebec::{Context, Frame, Socket, SocketType};
 
-use super::{Client, context, endpoint, or_interrupted, processor_time, seconds, size_text, socket, whereabouts};
+use super::{
+    Client, context, endpoint, processor_time, recv, seconds, size_text, socket, whereabouts,
+};
 use crate::args::{BenchEnds, Throughput, Transport};
 use crate::console::say;
 use crate::quantity::{grouped, humane};
@@ -59,7 +61,9 @@ fn both(args: &Throughput) -> anyhow::Result<Value> {
                 outcome
             });
             let mut report = receive(&pull, args);
-            let sent = sender.join().unwrap_or_else(|_| bail!("the sender panicked"));
+            let sent = sender
+                .join()
+                .unwrap_or_else(|_| bail!("the sender panicked"));
             if let (Err(_), Err(cause)) = (&report, sent) {
                 report = Err(cause);
             }
@@ -69,7 +73,9 @@ fn both(args: &Throughput) -> anyhow::Result<Value> {
     let client = Client::start("thr", &actual, ends, args.count)?;
     let mut report = receive(&pull, args)?;
     let theirs = client.report()?;
-    report["cpu_seconds"] = (seconds(&report, "cpu_seconds") + seconds(&theirs, "cpu_seconds")).as_secs_f64().into();
+    report["cpu_seconds"] = (seconds(&report, "cpu_seconds") + seconds(&theirs, "cpu_seconds"))
+        .as_secs_f64()
+        .into();
     Ok(report)
 }
 
@@ -80,7 +86,7 @@ fn send(context: &Context, ends: &BenchEnds, endpoint: &str, count: u64) -> anyh
     push.connect(endpoint)?;
     let body = Frame::from(vec![b'x'; ends.size]);
     for _ in 0..count {
-        or_interrupted(push.send(body.clone()).map_err(Into::into))?;
+        super::send(&push, body.clone())?;
     }
     drop(push);
     if ends.client.is_some() {
@@ -93,10 +99,10 @@ fn send(context: &Context, ends: &BenchEnds, endpoint: &str, count: u64) -> anyh
 /// The binding end.
 fn receive(pull: &Socket, args: &Throughput) -> anyhow::Result<Value> {
     let before = processor_time();
-    check(or_interrupted(pull.recv().map_err(Into::into))?.size(), args.bench.size)?;
+    check(recv(pull)?.size(), args.bench.size)?;
     let start = Instant::now();
     for _ in 1..args.count {
-        let message = or_interrupted(pull.recv().map_err(Into::into))?;
+        let message = recv(pull)?;
         check(message.size(), args.bench.size)?;
     }
     let time = start.elapsed().max(Duration::from_nanos(1)).as_secs_f64();
@@ -130,12 +136,19 @@ fn print(args: &Throughput, report: &Value) {
         size_text(ends.size)
     );
     if let Some(rate) = report["messages_per_second"].as_f64() {
-        println!("throughput  {} messages/s, {:.1} MB/s", grouped(rate as u64), rate * ends.size as f64 / 1e6);
+        println!(
+            "throughput  {} messages/s, {:.1} MB/s",
+            grouped(rate as u64),
+            rate * ends.size as f64 / 1e6
+        );
         println!("time        {}", humane(seconds(report, "seconds")));
     }
     let whose = match (&ends.server, &ends.client) {
         (None, None) => "both ends",
         _ => "this end",
     };
-    println!("processor   {} a million messages ({whose})", humane(per_million));
+    println!(
+        "processor   {} a million messages ({whose})",
+        humane(per_million)
+    );
 }

@@ -25,7 +25,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use xebec::{Context, EventKind, Interest, Message, Monitor, PollError, PollItem, Pull, Push, RecvError, SendErrorKind, Xpub, poll};
+use xebec::{
+    Context, EventKind, Interest, Message, Monitor, PollError, PollItem, Pull, Push, RecvError,
+    SendErrorKind, Xpub, poll,
+};
 
 use self::text::Text;
 use self::words::Words;
@@ -47,7 +50,12 @@ pub(super) fn run(args: Demo) -> anyhow::Result<()> {
         None => Text::find(),
     };
     let lines = text.lines().count() as u64;
-    println!("text      {} lines, {:.1} MB: {}", grouped(lines), megabytes(text.body.len() as u64), text.origin);
+    println!(
+        "text      {} lines, {:.1} MB: {}",
+        grouped(lines),
+        megabytes(text.body.len() as u64),
+        text.origin
+    );
     let workers = args.workers.unwrap_or_else(|| {
         let processors = thread::available_parallelism().map_or(2, |n| n.get());
         processors.clamp(2, 256) as u16
@@ -63,7 +71,10 @@ pub(super) fn run(args: Demo) -> anyhow::Result<()> {
     alone.count(&text.body);
     let alone_time = start.elapsed();
     summarise(&outcome, workers, lines);
-    println!("alone     a single-threaded count takes {}", humane(alone_time));
+    println!(
+        "alone     a single-threaded count takes {}",
+        humane(alone_time)
+    );
     if alone != outcome.words {
         bail!("the pipeline's counts and the single-threaded counts differ");
     }
@@ -93,7 +104,13 @@ fn summarise(outcome: &Outcome, workers: u16, lines: u64) {
         grouped((lines as f64 / seconds) as u64),
         megabytes(outcome.bytes) / seconds
     );
-    let share = |(n, share): (usize, &u64)| format!("{}: {:.1} %", n + 1, 100.0 * *share as f64 / lines.max(1) as f64);
+    let share = |(n, share): (usize, &u64)| {
+        format!(
+            "{}: {:.1} %",
+            n + 1,
+            100.0 * *share as f64 / lines.max(1) as f64
+        )
+    };
     let shares: Vec<String> = outcome.shares.iter().enumerate().map(share).collect();
     println!("workers   {}", shares.join("  "));
     println!(
@@ -102,7 +119,11 @@ fn summarise(outcome: &Outcome, workers: u16, lines: u64) {
         grouped(outcome.words.different() as u64)
     );
     for (word, count) in outcome.words.commonest(10) {
-        println!("          {:>12}  {}", grouped(count), String::from_utf8_lossy(word));
+        println!(
+            "          {:>12}  {}",
+            grouped(count),
+            String::from_utf8_lossy(word)
+        );
     }
 }
 
@@ -111,11 +132,18 @@ struct Workers(Vec<Child>);
 
 impl Workers {
     fn start(count: u16, ventilator: &str, sink: &str, control: &str) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program to start workers")?;
+        let program =
+            std::env::current_exe().context("cannot find this program to start workers")?;
         let mut workers = Workers(Vec::new());
         for number in 0..count {
             let child = Command::new(&program)
-                .args(["demo-worker", &number.to_string(), ventilator, sink, control])
+                .args([
+                    "demo-worker",
+                    &number.to_string(),
+                    ventilator,
+                    sink,
+                    control,
+                ])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -230,7 +258,10 @@ impl Pipeline {
         let deadline = Instant::now() + PATIENCE;
         while ready.min(shaken).min(subscribed) < wanted {
             if Instant::now() > deadline {
-                bail!("of {wanted} workers only {} were ready after {PATIENCE:?}", ready.min(shaken).min(subscribed));
+                bail!(
+                    "of {wanted} workers only {} were ready after {PATIENCE:?}",
+                    ready.min(shaken).min(subscribed)
+                );
             }
             // Handshakes are told by a monitor, which cannot be polled together with sockets; they
             // are over, or nearly so, once the same worker's other sockets have been heard from.
@@ -272,7 +303,9 @@ impl Pipeline {
                 // Ends the ventilator's wait for workers that will not come.
                 self.context.shutdown();
             }
-            let sent = sending.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the ventilator panicked")));
+            let sent = sending
+                .join()
+                .unwrap_or_else(|_| Err(anyhow::anyhow!("the ventilator panicked")));
             gathered.and_then(|ended| sent.map(|()| ended))
         });
         progress.clear();
@@ -284,11 +317,19 @@ impl Pipeline {
     }
 
     /// Gathers counts until all lines are counted; or returns the number of a worker that ended.
-    fn gather(&self, lines: u64, outcome: &mut Outcome, progress: &mut Progress) -> anyhow::Result<Option<usize>> {
+    fn gather(
+        &self,
+        lines: u64,
+        outcome: &mut Outcome,
+        progress: &mut Progress,
+    ) -> anyhow::Result<Option<usize>> {
         let mut counted = 0;
         while counted < lines {
             match self.sink.try_recv() {
-                Ok(message) => counted += take(&message, outcome).context("a worker's report cannot be read")?,
+                Ok(message) => {
+                    counted +=
+                        take(&message, outcome).context("a worker's report cannot be read")?
+                }
                 Err(RecvError::WouldBlock) => {
                     if let Woken::Ended(n) = self.wait(Duration::from_millis(200))? {
                         self.context.shutdown();
@@ -315,7 +356,10 @@ impl Pipeline {
                 }
                 self.workers.0.swap_remove(n);
             } else if left.is_zero() {
-                say(format_args!("{} workers did not obey the kill signal; they are ended by force", self.workers.0.len()));
+                say(format_args!(
+                    "{} workers did not obey the kill signal; they are ended by force",
+                    self.workers.0.len()
+                ));
                 break;
             }
         }
@@ -344,7 +388,11 @@ fn ventilate(ventilator: &Push, text: &Text) -> anyhow::Result<()> {
 
 /// Takes one worker's report in; the number of lines that it is about.
 fn take(message: &Message, outcome: &mut Outcome) -> Option<u64> {
-    let number = |frame: usize| Some(u64::from_be_bytes(message.frame(frame)?.as_bytes().try_into().ok()?));
+    let number = |frame: usize| {
+        Some(u64::from_be_bytes(
+            message.frame(frame)?.as_bytes().try_into().ok()?,
+        ))
+    };
     let worker = u16::from_be_bytes(message.first().as_bytes().try_into().ok()?);
     let lines = number(1)?;
     outcome.bytes += number(2)?;
@@ -381,7 +429,11 @@ impl Progress {
         self.bar.set_position(counted);
         if self.bar.is_hidden() && Instant::now() >= self.due {
             self.due += Progress::PERIOD;
-            say(format_args!("counted {} of {} lines", grouped(counted), grouped(self.lines)));
+            say(format_args!(
+                "counted {} of {} lines",
+                grouped(counted),
+                grouped(self.lines)
+            ));
         }
     }
 

@@ -27,7 +27,11 @@ const PLACES: &[(&str, &[&str])] = &[
 ];
 
 /// This program's own text, for a machine that has none.
-const OWN: &str = concat!(include_str!("mod.rs"), include_str!("text.rs"), include_str!("../../args.rs"));
+const OWN: &str = concat!(
+    include_str!("mod.rs"),
+    include_str!("text.rs"),
+    include_str!("../../args.rs")
+);
 
 /// A text and where it comes from.
 pub(super) struct Text {
@@ -105,13 +109,18 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/")];
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
         found = match (name.strip_prefix('$'), name.split_once('*')) {
-            (Some(variable), _) => std::env::var_os(variable).map(PathBuf::from).into_iter().collect(),
+            (Some(variable), _) => std::env::var_os(variable)
+                .map(PathBuf::from)
+                .into_iter()
+                .collect(),
             (_, Some((head, tail))) => found
                 .iter()
                 .flat_map(|dir| entries(dir))
                 .filter(|path| {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+                    name.len() >= head.len() + tail.len()
+                        && name.starts_with(head)
+                        && name.ends_with(tail)
                 })
                 .collect(),
             _ => found.into_iter().map(|dir| dir.join(name)).collect(),
@@ -133,9 +142,16 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 
 /// Gives `take` the files below `dir` that end with one of `endings` (any, if there are none)
 /// until it returns false. Links are not followed. Returns whether to go on.
-fn collect(dir: &Path, endings: &[&str], depth: usize, take: &mut dyn FnMut(&Path) -> bool) -> bool {
+fn collect(
+    dir: &Path,
+    endings: &[&str],
+    depth: usize,
+    take: &mut dyn FnMut(&Path) -> bool,
+) -> bool {
     for path in entries(dir) {
-        let Ok(about) = path.symlink_metadata() else { continue };
+        let Ok(about) = path.symlink_metadata() else {
+            continue;
+        };
         if about.is_dir() {
             if depth > 0 && !collect(&path, endings, depth - 1, take) {
                 return false;
@@ -164,7 +180,9 @@ mod tests {
             body: text.into(),
             origin: String::new(),
         };
-        text.lines().map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
+        text.lines()
+            .map(|line| String::from_utf8(line.to_vec()).unwrap())
+            .collect()
     }
 
     #[test]

@@ -13,7 +13,10 @@ impl Words {
     /// Counts the words of `text`.
     pub(super) fn count(&mut self, text: &[u8]) {
         let mut lower = Vec::new();
-        for word in text.split(|byte| !is_letter(*byte)).filter(|word| !word.is_empty()) {
+        for word in text
+            .split(|byte| !is_letter(*byte))
+            .filter(|word| !word.is_empty())
+        {
             if word.iter().any(u8::is_ascii_uppercase) {
                 lower.clear();
                 lower.extend(word.iter().map(u8::to_ascii_lowercase));
@@ -44,7 +47,11 @@ impl Words {
 
     /// The `n` commonest words, the commonest first; equals in the order of the alphabet.
     pub(super) fn commonest(&self, n: usize) -> Vec<(&[u8], u64)> {
-        let mut all: Vec<(&[u8], u64)> = self.0.iter().map(|(word, count)| (&**word, *count)).collect();
+        let mut all: Vec<(&[u8], u64)> = self
+            .0
+            .iter()
+            .map(|(word, count)| (&**word, *count))
+            .collect();
         all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         all.truncate(n);
         all
@@ -104,7 +111,10 @@ mod tests {
         counted("a bb").drain_into(&mut bytes);
         for len in 1..bytes.len() {
             let whole_entry = len == 13 || len == 14;
-            assert!(whole_entry || Words::default().merge(&bytes[..len]).is_none(), "{len}");
+            assert!(
+                whole_entry || Words::default().merge(&bytes[..len]).is_none(),
+                "{len}"
+            );
         }
     }
 

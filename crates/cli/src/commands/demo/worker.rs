@@ -6,7 +6,10 @@
 use std::io;
 use std::time::Duration;
 
-use xebec::{Context, Interest, Message, Options, PollError, PollItem, Pull, Push, RecvError, SendErrorKind, Sub, poll};
+use xebec::{
+    Context, Interest, Message, Options, PollError, PollItem, Pull, Push, RecvError, SendErrorKind,
+    Sub, poll,
+};
 
 use super::words::Words;
 use crate::args::DemoWorker;
