@@ -38,7 +38,9 @@ impl Pool {
     }
 
     fn write_buffer(&mut self) -> Vec<u8> {
-        self.writes.pop().unwrap_or_else(|| Vec::with_capacity(BATCH + LARGE))
+        self.writes
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(BATCH + LARGE))
     }
 
     fn give_read(&mut self, buffer: Vec<u8>) {
@@ -176,7 +178,11 @@ impl Outgoing {
     }
 
     /// Writes everything, or as much as `write` takes: then the error is `WouldBlock`.
-    pub(crate) fn write(&mut self, pool: &mut Pool, mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<()> {
+    pub(crate) fn write(
+        &mut self,
+        pool: &mut Pool,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<()> {
         while self.len > 0 {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let (mut n, mut offered, mut skip) = (0, 0, self.written);
@@ -235,7 +241,10 @@ mod tests {
         incoming.filled(3);
         incoming.consume(1);
         incoming.rest(&mut pool);
-        assert_eq!((incoming.bytes(), incoming.data.len(), pool.reads.len()), (&b"bc"[..], 2, 1));
+        assert_eq!(
+            (incoming.bytes(), incoming.data.len(), pool.reads.len()),
+            (&b"bc"[..], 2, 1)
+        );
         assert!(incoming.room(&mut pool).len() >= BATCH / 2);
         assert_eq!((incoming.bytes(), pool.reads.len()), (&b"bc"[..], 0));
     }

@@ -86,7 +86,13 @@ pub(crate) struct End {
 
 /// Two ends of a new pipe. `here` and `there` name the sockets that hold them; `out_hwm` is the
 /// limit from here to there, `in_hwm` the other way round.
-pub(crate) fn pair(here: Far, there: Far, out_hwm: usize, in_hwm: usize, conflate: bool) -> (End, End) {
+pub(crate) fn pair(
+    here: Far,
+    there: Far,
+    out_hwm: usize,
+    in_hwm: usize,
+    conflate: bool,
+) -> (End, End) {
     let (forth, back) = (Direction::new(conflate), Direction::new(conflate));
     let end = |out: &Arc<Direction>, inn: &Arc<Direction>, far, hwm, inward_hwm| End {
         out: out.clone(),
@@ -239,11 +245,19 @@ mod tests {
             here.push([i].into());
         }
         assert!(!here.has_room());
-        assert_eq!(told_there.0.load(Ordering::SeqCst), 1, "told once for a run of messages");
+        assert_eq!(
+            told_there.0.load(Ordering::SeqCst),
+            1,
+            "told once for a run of messages"
+        );
         assert_eq!(there.pop().unwrap().body(), &[0]);
         assert!(here.has_room());
         there.pop();
-        assert_eq!(told_here.0.load(Ordering::SeqCst), 1, "told that there is room");
+        assert_eq!(
+            told_here.0.load(Ordering::SeqCst),
+            1,
+            "told that there is room"
+        );
         assert!(there.pop().is_some() && there.pop().is_none());
         here.push("again".into());
         assert_eq!(told_there.0.load(Ordering::SeqCst), 2);

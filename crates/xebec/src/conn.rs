@@ -172,7 +172,8 @@ impl Conn {
             };
             let result = handshake.input(self.incoming.bytes());
             let output = std::mem::take(handshake.output());
-            self.outgoing.append(pool, |out| out.extend_from_slice(&output));
+            self.outgoing
+                .append(pool, |out| out.extend_from_slice(&output));
             if self.unwritten() > 0 {
                 // An error is to reach the peer as well, if it can.
                 let flushed = self.flush(pool);
@@ -316,7 +317,8 @@ impl Conn {
 
     /// Starts a body that does not fit the buffer, with what is there of it.
     fn begin_large(&mut self, header: zmtp::Header) -> Result<(), Broken> {
-        let len = usize::try_from(header.body_len).map_err(|_| Broken::Protocol(format!("a frame of {} bytes", header.body_len)))?;
+        let len = usize::try_from(header.body_len)
+            .map_err(|_| Broken::Protocol(format!("a frame of {} bytes", header.body_len)))?;
         let mut data = Vec::new();
         data.try_reserve_exact(len.min(TRUST))
             .map_err(|_| Broken::Refused("no memory for the message"))?;
@@ -338,14 +340,21 @@ impl Conn {
     }
 
     /// Adds a frame to the message under way; the message, once it is whole.
-    fn frame(&mut self, frame: Frame, more: bool, command: bool) -> Result<Option<Message>, Broken> {
+    fn frame(
+        &mut self,
+        frame: Frame,
+        more: bool,
+        command: bool,
+    ) -> Result<Option<Message>, Broken> {
         if command {
             return self.command(&frame);
         }
         match &mut self.partial {
             Some(message) => {
                 if message.len() >= MAX_FRAMES {
-                    return Err(Broken::Protocol(format!("a message of more than {MAX_FRAMES} frames")));
+                    return Err(Broken::Protocol(format!(
+                        "a message of more than {MAX_FRAMES} frames"
+                    )));
                 }
                 message.push_back(frame);
             }
@@ -357,19 +366,27 @@ impl Conn {
     fn command(&mut self, body: &[u8]) -> Result<Option<Message>, Broken> {
         let command = Command::parse(body).map_err(|error| Broken::Protocol(error.to_string()))?;
         match command {
-            Command::Ping { ttl_deciseconds, context } => {
-                self.peer_ttl = (ttl_deciseconds > 0).then(|| Duration::from_millis(u64::from(ttl_deciseconds) * 100));
+            Command::Ping {
+                ttl_deciseconds,
+                context,
+            } => {
+                self.peer_ttl = (ttl_deciseconds > 0)
+                    .then(|| Duration::from_millis(u64::from(ttl_deciseconds) * 100));
                 // Pongs are not queued without bound for a peer that pings and does not read.
                 if self.unwritten() < 2 * crate::buffer::BATCH {
                     let pong = Command::Pong { context };
-                    self.outgoing.append(&mut Pool::default(), |out| pong.encode_framed(out));
+                    self.outgoing
+                        .append(&mut Pool::default(), |out| pong.encode_framed(out));
                     self.owes_reply = true;
                 }
                 Ok(None)
             }
             Command::Subscribe(topic) => Ok(Some(Message::of_kind(Kind::Subscribe, topic))),
             Command::Cancel(topic) => Ok(Some(Message::of_kind(Kind::Cancel, topic))),
-            Command::Error { reason } => Err(Broken::Protocol(format!("it reports: {}", String::from_utf8_lossy(reason)))),
+            Command::Error { reason } => Err(Broken::Protocol(format!(
+                "it reports: {}",
+                String::from_utf8_lossy(reason)
+            ))),
             _ => Ok(None),
         }
     }
@@ -385,7 +402,8 @@ impl Conn {
             let framing = self.framing;
             match frame.shared() {
                 Some(body) if body.len() >= LARGE => {
-                    self.outgoing.append(pool, |out| framing.encode(i < last, false, body.len(), out));
+                    self.outgoing
+                        .append(pool, |out| framing.encode(i < last, false, body.len(), out));
                     self.outgoing.append_shared(body.clone());
                 }
                 _ => self.outgoing.append(pool, |out| {
@@ -402,10 +420,16 @@ impl Conn {
         match message.kind {
             Kind::Data => message.frames().for_each(|frame| match frame.shared() {
                 Some(body) if body.len() >= LARGE => self.outgoing.append_shared(body.clone()),
-                _ => self.outgoing.append(pool, |out| out.extend_from_slice(frame)),
+                _ => self
+                    .outgoing
+                    .append(pool, |out| out.extend_from_slice(frame)),
             }),
-            Kind::Subscribe => self.outgoing.append(pool, |out| Subscription::Subscribe(message.first()).encode(version, out)),
-            Kind::Cancel => self.outgoing.append(pool, |out| Subscription::Cancel(message.first()).encode(version, out)),
+            Kind::Subscribe => self.outgoing.append(pool, |out| {
+                Subscription::Subscribe(message.first()).encode(version, out)
+            }),
+            Kind::Cancel => self.outgoing.append(pool, |out| {
+                Subscription::Cancel(message.first()).encode(version, out)
+            }),
         }
         if self.unwritten() > 0 {
             self.outgoing.end_message();
@@ -473,6 +497,11 @@ impl Conn {
 
 impl fmt::Debug for Conn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Conn({}, ZMTP {})", self.stream.peer_address(), self.version)
+        write!(
+            f,
+            "Conn({}, ZMTP {})",
+            self.stream.peer_address(),
+            self.version
+        )
     }
 }

@@ -66,12 +66,20 @@ impl Shared {
             }
         }
         let allowed = |n: usize| affinity == 0 || (n < 64 && affinity & (1 << n) != 0);
-        let chosen = threads.iter().enumerate().filter(|(n, _)| allowed(*n)).min_by_key(|(_, (thread, _))| Arc::strong_count(thread));
+        let chosen = threads
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| allowed(*n))
+            .min_by_key(|(_, (thread, _))| Arc::strong_count(thread));
         let (_, (thread, _)) = chosen.unwrap_or((0, &threads[0]));
         Ok(thread.clone())
     }
 
-    fn socket(self: &Arc<Self>, kind: SocketType, mut options: Options) -> Result<Arc<Core>, SocketError> {
+    fn socket(
+        self: &Arc<Self>,
+        kind: SocketType,
+        mut options: Options,
+    ) -> Result<Arc<Core>, SocketError> {
         if self.options.ipv6 {
             options.ipv6 = true;
         }
@@ -170,7 +178,10 @@ impl Context {
     /// # Errors
     /// As [`socket`](Self::socket).
     pub fn socket_with(&self, kind: SocketType, options: Options) -> Result<Socket, SocketError> {
-        Ok(Socket::from_core(self.0.0.socket(kind, options)?, self.0.clone()))
+        Ok(Socket::from_core(
+            self.0.0.socket(kind, options)?,
+            self.0.clone(),
+        ))
     }
 
     /// Makes every call on the context's sockets end with an error, those that block now

@@ -130,9 +130,17 @@ impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SocketError::Terminated => f.write_str("the context was terminated"),
-            SocketError::TooMany(max) => write!(f, "the context already has {max} sockets; raise max_sockets or close some"),
-            SocketError::System(error) => write!(f, "the system refuses a socket: {error}; the limit on open files may be too low (ulimit -n)"),
-            SocketError::Unsupported(kind) => write!(f, "sockets of type {} are not supported yet", kind.name()),
+            SocketError::TooMany(max) => write!(
+                f,
+                "the context already has {max} sockets; raise max_sockets or close some"
+            ),
+            SocketError::System(error) => write!(
+                f,
+                "the system refuses a socket: {error}; the limit on open files may be too low (ulimit -n)"
+            ),
+            SocketError::Unsupported(kind) => {
+                write!(f, "sockets of type {} are not supported yet", kind.name())
+            }
         }
     }
 }
@@ -189,9 +197,14 @@ impl fmt::Display for AddressError {
                 f,
                 "the address {endpoint} is in use: another program or socket is bound to it; stop it or choose another (port * takes a free one)"
             ),
-            AddressErrorKind::NotAvailable => write!(f, "{endpoint} is not an address of this machine; bind to tcp://*:PORT for all interfaces"),
+            AddressErrorKind::NotAvailable => write!(
+                f,
+                "{endpoint} is not an address of this machine; bind to tcp://*:PORT for all interfaces"
+            ),
             AddressErrorKind::Resolve(why) => write!(f, "cannot resolve {endpoint}: {why}"),
-            AddressErrorKind::NotFound => write!(f, "the socket is neither bound nor connected to {endpoint}"),
+            AddressErrorKind::NotFound => {
+                write!(f, "the socket is neither bound nor connected to {endpoint}")
+            }
             AddressErrorKind::Incompatible(why) => write!(f, "{endpoint}: {why}"),
             AddressErrorKind::Terminated => f.write_str("the context was terminated"),
             AddressErrorKind::System(error) => write!(f, "{endpoint}: {error}"),

@@ -91,7 +91,11 @@ impl IoThread {
     }
 
     /// Looks after `socket` from now on; its set is armed. Returns its token.
-    pub(crate) fn register(&self, socket: Arc<dyn Serviced>, set: BorrowedFd<'_>) -> io::Result<u64> {
+    pub(crate) fn register(
+        &self,
+        socket: Arc<dyn Serviced>,
+        set: BorrowedFd<'_>,
+    ) -> io::Result<u64> {
         let token = self.state.lock().sockets.insert(socket) as u64;
         self.set.add_level(set, token).inspect_err(|_| {
             self.state.lock().sockets.remove(token as usize);

@@ -62,14 +62,17 @@ mod transport;
 
 pub use bytes::Bytes;
 pub use context::{Context, ContextBuilder};
-pub use options::{
-    AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop,
-    Role, RouterNotify, Rules, Unit, Valid, Value, reference as options_reference,
+pub use endpoint::{
+    Endpoint, EndpointError, EndpointErrorKind, Host, IpcEndpoint, Port, TcpEndpoint, Zone,
 };
-pub use endpoint::{Endpoint, EndpointError, EndpointErrorKind, Host, IpcEndpoint, Port, TcpEndpoint, Zone};
 pub use error::{AddressError, AddressErrorKind, RecvError, SendError, SendErrorKind, SocketError};
 pub use message::{ConnectionId, Frame, Message};
 pub use monitor::{Event, EventKind, Monitor};
+pub use options::{
+    AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
+    OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop, Role,
+    RouterNotify, Rules, Unit, Valid, Value, reference as options_reference,
+};
 pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};
 pub use proxy::{Proxy, ProxyError, ProxyStats, proxy};

@@ -455,7 +455,11 @@ mod tests {
     fn a_frame_keeps_its_bytes_on_both_sides_of_the_inline_limit() {
         for len in [0, 1, INLINE - 1, INLINE, INLINE + 1, 300, 70_000] {
             let body: Vec<u8> = (0..len).map(|i| i as u8).collect();
-            for frame in [Frame::copy_from_slice(&body), Frame::from(body.clone()), Bytes::from(body.clone()).into()] {
+            for frame in [
+                Frame::copy_from_slice(&body),
+                Frame::from(body.clone()),
+                Bytes::from(body.clone()).into(),
+            ] {
                 assert_eq!(frame.as_bytes(), body, "{len}");
                 assert_eq!(frame.len(), len);
                 assert_eq!(frame.clone().into_bytes(), body);

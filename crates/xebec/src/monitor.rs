@@ -162,7 +162,11 @@ impl Monitors {
             return;
         }
         let event = event();
-        monitors.retain(|monitor| monitor.upgrade().is_some_and(|mailbox| mailbox.put(event.clone())));
+        monitors.retain(|monitor| {
+            monitor
+                .upgrade()
+                .is_some_and(|mailbox| mailbox.put(event.clone()))
+        });
     }
 
     /// No event will follow.
@@ -256,6 +260,10 @@ impl Monitor {
 
 impl fmt::Debug for Monitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Monitor({} events wait)", self.0.queue.lock().events.len())
+        write!(
+            f,
+            "Monitor({} events wait)",
+            self.0.queue.lock().events.len()
+        )
     }
 }

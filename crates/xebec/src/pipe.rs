@@ -365,7 +365,11 @@ impl Pipes {
     pub(crate) fn put(&mut self, id: PipeId, message: Message) {
         let pipe = &mut self.slab[id];
         match &mut pipe.link {
-            Link::Wire(conn) if pipe.outq.is_empty() && conn.unwritten() < if pipe.conflate { 1 } else { BATCH } && !conn.in_handshake() => {
+            Link::Wire(conn)
+                if pipe.outq.is_empty()
+                    && conn.unwritten() < if pipe.conflate { 1 } else { BATCH }
+                    && !conn.in_handshake() =>
+            {
                 conn.encode(&message, &mut self.pool);
                 self.encoded(id);
             }
@@ -582,7 +586,9 @@ impl Pipes {
     /// Keeps what a connection that just ended has still delivered: at most a buffer's worth,
     /// whatever the high-water mark.
     pub(crate) fn pull_rest(&mut self, id: PipeId) {
-        let Some((conn, pool)) = self.conn_and_pool(id) else { return };
+        let Some((conn, pool)) = self.conn_and_pool(id) else {
+            return;
+        };
         conn.readable = false;
         let mut rest = Vec::new();
         while let Ok(Some(message)) = conn.next(pool) {
@@ -609,7 +615,9 @@ impl Pipes {
     pub(crate) fn prune_unread(&mut self) {
         let slab = &mut self.slab;
         self.unread.retain(|&id| {
-            let keep = slab[id].conn().is_some_and(|conn| conn.readable || conn.has_bytes());
+            let keep = slab[id]
+                .conn()
+                .is_some_and(|conn| conn.readable || conn.has_bytes());
             slab[id].unread = keep;
             keep
         });
@@ -626,7 +634,9 @@ impl Pipes {
 
     pub(crate) fn connection_id(&self, id: PipeId) -> ConnectionId {
         let generation = u64::from(self.slab[id].generation);
-        ConnectionId(NonZeroU64::new(generation << 32 | id as u64).expect("generations begin at one"))
+        ConnectionId(
+            NonZeroU64::new(generation << 32 | id as u64).expect("generations begin at one"),
+        )
     }
 
     /// The pipe of a connection, if it is still the same.

@@ -47,7 +47,11 @@ pub struct PollItem<'a> {
 
 impl<'a> PollItem<'a> {
     fn new(source: Source<'a>, interest: Interest) -> Self {
-        PollItem { source, interest, ready: 0 }
+        PollItem {
+            source,
+            interest,
+            ready: 0,
+        }
     }
 
     /// Waits for a socket, typed or not.
@@ -167,7 +171,10 @@ pub fn poll(items: &mut [PollItem<'_>], timeout: Option<Duration>) -> Result<usi
             continue;
         }
         let waited = wait(items, if over { Some(now) } else { deadline });
-        let fds = items.iter().filter(|item| matches!(item.source, Source::Fd(_)) && item.ready != 0).count();
+        let fds = items
+            .iter()
+            .filter(|item| matches!(item.source, Source::Fd(_)) && item.ready != 0)
+            .count();
         if over || fds > 0 {
             return Ok(ready + fds);
         }
@@ -182,15 +189,25 @@ pub fn poll(items: &mut [PollItem<'_>], timeout: Option<Duration>) -> Result<usi
 fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
     let since = Instant::now();
     let idle = deadline.is_some_and(|at| at <= since);
-    let own = items.iter().any(|item| matches!(item.source, Source::Fd(_)));
+    let own = items
+        .iter()
+        .any(|item| matches!(item.source, Source::Fd(_)));
     if idle && !own {
         return Waited::TimedOut;
     }
-    let cores: Vec<_> = if idle { Vec::new() } else { items.iter().filter_map(PollItem::core).collect() };
+    let cores: Vec<_> = if idle {
+        Vec::new()
+    } else {
+        items.iter().filter_map(PollItem::core).collect()
+    };
     cores.iter().for_each(|core| core.enter_poll());
-    let sleeps: Vec<Option<Sleep<'_, Wake>>> = cores.iter().map(|core| core.signal.sleep()).collect();
+    let sleeps: Vec<Option<Sleep<'_, Wake>>> =
+        cores.iter().map(|core| core.signal.sleep()).collect();
     let pending = sleeps.iter().any(Option::is_none);
-    let mut fds: Vec<PollFd<'_>> = cores.iter().map(|core| PollFd::from_borrowed_fd(core.set_fd(), PollFlags::IN)).collect();
+    let mut fds: Vec<PollFd<'_>> = cores
+        .iter()
+        .map(|core| PollFd::from_borrowed_fd(core.set_fd(), PollFlags::IN))
+        .collect();
     for item in items.iter() {
         if let Source::Fd(fd) = item.source {
             let mut flags = PollFlags::empty();
@@ -211,7 +228,9 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
     drop(sleeps);
     let soon = since.elapsed() < Duration::from_millis(1);
     cores.iter().for_each(|core| core.leave_poll(soon));
-    let own = items.iter_mut().filter(|item| matches!(item.source, Source::Fd(_)));
+    let own = items
+        .iter_mut()
+        .filter(|item| matches!(item.source, Source::Fd(_)));
     for (item, found) in own.zip(found) {
         item.ready = item.interest.0 & found;
     }

@@ -93,7 +93,10 @@ enum Flow {
 
 impl<'a> Proxy<'a> {
     /// A proxy between two sockets, typed or not.
-    pub fn new(front: &'a (impl AsRef<Socket> + ?Sized), back: &'a (impl AsRef<Socket> + ?Sized)) -> Self {
+    pub fn new(
+        front: &'a (impl AsRef<Socket> + ?Sized),
+        back: &'a (impl AsRef<Socket> + ?Sized),
+    ) -> Self {
         Proxy {
             front: front.as_ref(),
             back: back.as_ref(),
@@ -155,7 +158,10 @@ impl<'a> Proxy<'a> {
     /// Waits for something to do: input on a side whose other side has room.
     fn wait(&self, flow: &Flow, back_full: bool, front_full: bool) -> Result<(), ProxyError> {
         let mut items = Vec::with_capacity(3);
-        items.extend(self.control.map(|control| PollItem::socket(control, Interest::READ)));
+        items.extend(
+            self.control
+                .map(|control| PollItem::socket(control, Interest::READ)),
+        );
         if matches!(flow, Flow::Run) {
             let interest = |own_input_held: bool, owed: bool| match (own_input_held, owed) {
                 (false, false) => Some(Interest::READ),
@@ -163,8 +169,14 @@ impl<'a> Proxy<'a> {
                 (true, true) => Some(Interest::WRITE),
                 (true, false) => None,
             };
-            items.extend(interest(back_full, front_full).map(|interest| PollItem::socket(self.front, interest)));
-            items.extend(interest(front_full, back_full).map(|interest| PollItem::socket(self.back, interest)));
+            items.extend(
+                interest(back_full, front_full)
+                    .map(|interest| PollItem::socket(self.front, interest)),
+            );
+            items.extend(
+                interest(front_full, back_full)
+                    .map(|interest| PollItem::socket(self.back, interest)),
+            );
         }
         let timeout = (back_full || front_full).then_some(RETRY);
         match poll(&mut items, timeout) {
@@ -175,7 +187,12 @@ impl<'a> Proxy<'a> {
     }
 
     /// Moves up to a turn's worth of messages. Returns how many, and their bytes.
-    fn forward(&self, from: &Socket, to: &Socket, held: &mut Option<Message>) -> Result<(u64, u64), ProxyError> {
+    fn forward(
+        &self,
+        from: &Socket,
+        to: &Socket,
+        held: &mut Option<Message>,
+    ) -> Result<(u64, u64), ProxyError> {
         let (mut messages, mut bytes) = (0, 0);
         for _ in 0..TURN {
             let message = match held.take() {
@@ -197,7 +214,9 @@ impl<'a> Proxy<'a> {
                     *held = Some(refused.message);
                     break;
                 }
-                Err(refused) if refused.kind == SendErrorKind::Terminated => return Err(ProxyError::Terminated),
+                Err(refused) if refused.kind == SendErrorKind::Terminated => {
+                    return Err(ProxyError::Terminated);
+                }
                 // Unroutable, or not for this socket: nobody is left who could take it.
                 Err(_) => {}
             }

@@ -115,7 +115,9 @@ impl<A: Alarm> Signal<A> {
 
     #[cfg(not(loom))]
     fn lock_wakers(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
-        self.wakers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.wakers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     #[cfg(loom)]

@@ -34,19 +34,41 @@ impl EventSet {
     /// Adds a descriptor, edge-triggered in both directions: it is reported when something
     /// arrives or room appears, and never needs to be changed again.
     pub(crate) fn add_edge(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
+        Ok(epoll::add(
+            &self.fd,
+            fd,
+            epoll::EventData::new_u64(token),
+            flags,
+        )?)
     }
 
     /// Adds a descriptor that is reported for as long as it is readable.
     pub(crate) fn add_level(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
-        Ok(epoll::add(&self.fd, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?)
+        Ok(epoll::add(
+            &self.fd,
+            fd,
+            epoll::EventData::new_u64(token),
+            epoll::EventFlags::IN,
+        )?)
     }
 
     /// Turns the reports for a level-triggered descriptor on or off.
     pub(crate) fn arm(&self, fd: impl AsFd, token: u64, on: bool) -> io::Result<()> {
-        let flags = if on { epoll::EventFlags::IN } else { epoll::EventFlags::empty() };
-        Ok(epoll::modify(&self.fd, fd, epoll::EventData::new_u64(token), flags)?)
+        let flags = if on {
+            epoll::EventFlags::IN
+        } else {
+            epoll::EventFlags::empty()
+        };
+        Ok(epoll::modify(
+            &self.fd,
+            fd,
+            epoll::EventData::new_u64(token),
+            flags,
+        )?)
     }
 
     pub(crate) fn remove(&self, fd: impl AsFd) {
@@ -149,7 +171,10 @@ pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Waited 
 
 /// Waits until `fd` is readable or the deadline has passed.
 pub(crate) fn poll_readable(fd: impl AsFd, deadline: Option<Instant>) -> Waited {
-    poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)], deadline)
+    poll(
+        &mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)],
+        deadline,
+    )
 }
 
 fn timespec(duration: Duration) -> Timespec {

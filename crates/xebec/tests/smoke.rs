@@ -10,10 +10,22 @@ fn hello() {
         let client = Req::new(&context).unwrap();
         client.connect(&endpoint).unwrap();
         for _ in 0..10 {
-        client.send("Hello").unwrap();
-        assert_eq!(server.recv_timeout(Duration::from_secs(5)).unwrap().to_string_lossy(), "Hello");
-        server.send("World").unwrap();
-        assert_eq!(client.recv_timeout(Duration::from_secs(5)).unwrap().to_string_lossy(), "World");
+            client.send("Hello").unwrap();
+            assert_eq!(
+                server
+                    .recv_timeout(Duration::from_secs(5))
+                    .unwrap()
+                    .to_string_lossy(),
+                "Hello"
+            );
+            server.send("World").unwrap();
+            assert_eq!(
+                client
+                    .recv_timeout(Duration::from_secs(5))
+                    .unwrap()
+                    .to_string_lossy(),
+                "World"
+            );
         }
         eprintln!("{ep} fine");
     }

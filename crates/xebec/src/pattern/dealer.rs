@@ -42,7 +42,10 @@ impl Pattern for Dealer {
 
     #[inline]
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
-        self.out.send(pipes, message).map(drop).map_err(SendError::would_block)
+        self.out
+            .send(pipes, message)
+            .map(drop)
+            .map_err(SendError::would_block)
     }
 
     #[inline]

@@ -16,7 +16,10 @@ impl Pattern for Pair {
     fn attach(&mut self, pipes: &mut Pipes, id: PipeId) {
         match self.peer {
             None => self.peer = Some(id),
-            Some(_) => pipes.fail(id, Broken::Dismissed("a PAIR socket has one peer, and has it already")),
+            Some(_) => pipes.fail(
+                id,
+                Broken::Dismissed("a PAIR socket has one peer, and has it already"),
+            ),
         }
     }
 

@@ -29,7 +29,10 @@ impl Pattern for Push {
 
     #[inline]
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
-        self.out.send(pipes, message).map(drop).map_err(SendError::would_block)
+        self.out
+            .send(pipes, message)
+            .map(drop)
+            .map_err(SendError::would_block)
     }
 
     fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, RecvError> {

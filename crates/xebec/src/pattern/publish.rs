@@ -122,7 +122,9 @@ impl Publisher {
         let mut own = Vec::new();
         for (i, frame) in message.into_frames().into_iter().enumerate() {
             match frame.as_bytes() {
-                [on @ (0 | 1), topic @ ..] if i == 0 || (own.is_empty() && !self.only_first) => self.subscription(id, topic, *on == 1),
+                [on @ (0 | 1), topic @ ..] if i == 0 || (own.is_empty() && !self.only_first) => {
+                    self.subscription(id, topic, *on == 1)
+                }
                 _ => own.push(frame),
             }
         }
@@ -165,7 +167,11 @@ impl Pattern for Publisher {
 
     fn disconnected(&mut self, _: &mut Pipes, id: PipeId) {
         let mut gone = Vec::new();
-        let from = if self.manual { &mut self.asked } else { &mut self.subscribers };
+        let from = if self.manual {
+            &mut self.asked
+        } else {
+            &mut self.subscribers
+        };
         from.remove_peer(id, |topic| gone.push(topic.to_vec()));
         if self.manual {
             self.subscribers.remove_peer(id, |_| {});
@@ -253,6 +259,7 @@ impl Pattern for Publisher {
         self.nodrop = options.xpub_nodrop;
         self.invert = options.invert_matching;
         self.only_first = options.only_first_subscribe;
-        self.welcome = (!options.xpub_welcome_msg.is_empty()).then(|| Frame::from(options.xpub_welcome_msg.clone()));
+        self.welcome = (!options.xpub_welcome_msg.is_empty())
+            .then(|| Frame::from(options.xpub_welcome_msg.clone()));
     }
 }

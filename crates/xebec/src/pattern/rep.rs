@@ -79,7 +79,10 @@ impl Pattern for Rep {
             Some(id) if !pipes.can_send(id) => pipes.counters.dropped.high_water_mark += 1,
             Some(id) => {
                 message.push_front(Frame::new());
-                envelope.into_iter().rev().for_each(|address| message.push_front(address));
+                envelope
+                    .into_iter()
+                    .rev()
+                    .for_each(|address| message.push_front(address));
                 pipes.send(id, message);
             }
         }

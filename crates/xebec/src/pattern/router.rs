@@ -104,7 +104,10 @@ impl Router {
             Some(same) if same == pipe => return true,
             Some(other) if self.handover => {
                 self.table.unroute(other);
-                pipes.fail(other, Broken::Refused("another peer took over its routing id (ROUTER_HANDOVER)"));
+                pipes.fail(
+                    other,
+                    Broken::Refused("another peer took over its routing id (ROUTER_HANDOVER)"),
+                );
             }
             Some(_) => return false,
             None => {}
@@ -126,7 +129,10 @@ impl Pattern for Router {
         if let Some(assigned) = pipes.pipe(id).assigned_id.clone()
             && !self.identify(pipes, id, assigned)
         {
-            return pipes.fail(id, Broken::Refused("another peer has the routing id given by CONNECT_ROUTING_ID"));
+            return pipes.fail(
+                id,
+                Broken::Refused("another peer has the routing id given by CONNECT_ROUTING_ID"),
+            );
         }
         self.inn.0.insert(id);
     }
@@ -141,10 +147,19 @@ impl Pattern for Router {
         let chosen = pipes.pipe(id).info.routing_id.clone();
         let known = self.table.id(id).is_some();
         if !(known && (chosen.is_empty() || pipes.pipe(id).assigned_id.is_some())) {
-            let name = if chosen.is_empty() { self.table.generate() } else { chosen };
+            let name = if chosen.is_empty() {
+                self.table.generate()
+            } else {
+                chosen
+            };
             if !self.identify(pipes, id, name) {
                 self.inn.0.remove(id);
-                return pipes.fail(id, Broken::Refused("another peer has its routing id; ROUTER_HANDOVER would let it take over"));
+                return pipes.fail(
+                    id,
+                    Broken::Refused(
+                        "another peer has its routing id; ROUTER_HANDOVER would let it take over",
+                    ),
+                );
             }
         }
         self.inn.0.insert(id);

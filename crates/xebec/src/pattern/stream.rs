@@ -57,7 +57,10 @@ impl Pattern for StreamPattern {
         let name = pipes.pipe(id).assigned_id.clone();
         let name = name.unwrap_or_else(|| self.table.generate());
         if self.table.pipe(&name).is_some() {
-            return pipes.fail(id, Broken::Refused("another peer has the routing id given by CONNECT_ROUTING_ID"));
+            return pipes.fail(
+                id,
+                Broken::Refused("another peer has the routing id given by CONNECT_ROUTING_ID"),
+            );
         }
         self.table.insert(name, id);
         self.inn.0.insert(id);
@@ -90,7 +93,10 @@ impl Pattern for StreamPattern {
 
     fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
         if message.len() != 2 {
-            return Err(SendError::invalid(message, "a STREAM message is two frames: the peer's id and bytes"));
+            return Err(SendError::invalid(
+                message,
+                "a STREAM message is two frames: the peer's id and bytes",
+            ));
         }
         let Some(pipe) = self.table.pipe(message.first()) else {
             return Err(SendError::unroutable(message));

@@ -69,7 +69,8 @@ impl Pattern for Subscriber {
     }
 
     fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
-        self.topics.for_each(|topic| pipes.put(id, Message::of_kind(Kind::Subscribe, topic)));
+        self.topics
+            .for_each(|topic| pipes.put(id, Message::of_kind(Kind::Subscribe, topic)));
     }
 
     fn readable(&mut self, id: PipeId) {

@@ -48,7 +48,9 @@ pub(super) enum Token {
 
 impl Token {
     pub(super) fn encode(self) -> u64 {
-        let pack = |kind: u64, generation: u32, index: usize| kind << 62 | u64::from(generation & 0x3fff_ffff) << 32 | index as u64;
+        let pack = |kind: u64, generation: u32, index: usize| {
+            kind << 62 | u64::from(generation & 0x3fff_ffff) << 32 | index as u64
+        };
         match self {
             Token::Wake => 0,
             Token::Pipe(id, generation) => pack(1, generation, id),
@@ -58,7 +60,10 @@ impl Token {
     }
 
     pub(super) fn decode(token: u64) -> Self {
-        let (generation, index) = ((token >> 32) as u32 & 0x3fff_ffff, (token & 0xffff_ffff) as usize);
+        let (generation, index) = (
+            (token >> 32) as u32 & 0x3fff_ffff,
+            (token & 0xffff_ffff) as usize,
+        );
         match token >> 62 {
             0 => Token::Wake,
             1 => Token::Pipe(index, generation),
@@ -165,7 +170,9 @@ impl Attempt {
             Patience::For(time) => Some(time),
             Patience::Option => self.default,
         };
-        *self.deadline.get_or_insert_with(|| time.and_then(|time| Instant::now().checked_add(time)))
+        *self
+            .deadline
+            .get_or_insert_with(|| time.and_then(|time| Instant::now().checked_add(time)))
     }
 }
 
@@ -177,12 +184,20 @@ thread_local! {
 }
 
 impl Core {
-    pub(crate) fn new(ctx: &Arc<Shared>, id: u64, kind: SocketType, options: Options) -> Result<Arc<Self>, SocketError> {
+    pub(crate) fn new(
+        ctx: &Arc<Shared>,
+        id: u64,
+        kind: SocketType,
+        options: Options,
+    ) -> Result<Arc<Self>, SocketError> {
         let pattern = pattern::of(kind, &options).ok_or(SocketError::Unsupported(kind))?;
-        let io = ctx.io_thread(options.affinity).map_err(SocketError::System)?;
+        let io = ctx
+            .io_thread(options.affinity)
+            .map_err(SocketError::System)?;
         let set = EventSet::new().map_err(SocketError::System)?;
         let wake = Wake::new().map_err(SocketError::System)?;
-        set.add_level(&wake, Token::Wake.encode()).map_err(SocketError::System)?;
+        set.add_level(&wake, Token::Wake.encode())
+            .map_err(SocketError::System)?;
         let core = Arc::new(Core {
             ctx: ctx.clone(),
             kind,
@@ -213,7 +228,10 @@ impl Core {
             terminated: AtomicBool::new(false),
             id,
         });
-        let token = core.io.register(core.clone(), core.set.as_fd()).map_err(SocketError::System)?;
+        let token = core
+            .io
+            .register(core.clone(), core.set.as_fd())
+            .map_err(SocketError::System)?;
         core.token.set(token).expect("registered once");
         Ok(core)
     }
@@ -240,7 +258,9 @@ impl Core {
     fn take_in_news(self: &Arc<Self>, st: &mut State) {
         let news = std::mem::take(&mut *self.inbox.lock());
         for token in news {
-            let Token::Pipe(id, generation) = Token::decode(token) else { continue };
+            let Token::Pipe(id, generation) = Token::decode(token) else {
+                continue;
+            };
             if !st.pipes.contains(id) || st.pipes.pipe(id).generation != generation {
                 continue;
             }
@@ -274,7 +294,11 @@ impl Core {
 
     // ---- send and receive ----
 
-    pub(crate) fn send(self: &Arc<Self>, mut message: Message, patience: Patience) -> Result<(), SendError> {
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        mut message: Message,
+        patience: Patience,
+    ) -> Result<(), SendError> {
         let mut st = self.lock();
         let mut attempt = None;
         loop {
@@ -295,7 +319,8 @@ impl Core {
                     return Ok(());
                 }
                 Err(refused) if refused.kind == SendErrorKind::WouldBlock => {
-                    let attempt = attempt.get_or_insert_with(|| Attempt::new(patience, st.options.sndtimeo));
+                    let attempt =
+                        attempt.get_or_insert_with(|| Attempt::new(patience, st.options.sndtimeo));
                     let (next, end) = self.wait(st, attempt);
                     st = next;
                     if let Some(end) = end {
@@ -331,7 +356,8 @@ impl Core {
                 self.after_recv(st_mut, attempt);
                 return Ok(message);
             }
-            let attempt = attempt.get_or_insert_with(|| Attempt::new(patience, st.options.rcvtimeo));
+            let attempt =
+                attempt.get_or_insert_with(|| Attempt::new(patience, st.options.rcvtimeo));
             let (next, end) = self.wait(st, attempt);
             st = next;
             match end {
@@ -343,7 +369,11 @@ impl Core {
     }
 
     /// Polls a send: `Ready` with the outcome, or the message is put back into `slot`.
-    pub(crate) fn poll_send(self: &Arc<Self>, cx: &mut TaskContext<'_>, slot: &mut Option<Message>) -> Poll<Result<(), SendError>> {
+    pub(crate) fn poll_send(
+        self: &Arc<Self>,
+        cx: &mut TaskContext<'_>,
+        slot: &mut Option<Message>,
+    ) -> Poll<Result<(), SendError>> {
         let Some(mut message) = slot.take() else {
             return Poll::Ready(Ok(()));
         };
@@ -361,7 +391,10 @@ impl Core {
         }
     }
 
-    pub(crate) fn poll_recv(self: &Arc<Self>, cx: &mut TaskContext<'_>) -> Poll<Result<Message, RecvError>> {
+    pub(crate) fn poll_recv(
+        self: &Arc<Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Message, RecvError>> {
         loop {
             match self.recv(Patience::None) {
                 Err(RecvError::WouldBlock) => {
@@ -434,7 +467,11 @@ impl Core {
 
     /// One step from "nothing there" towards sleep. `Some` tells why waiting is over; `None`
     /// means: look again.
-    fn wait<'a>(self: &'a Arc<Self>, mut st: MutexGuard<'a, State>, attempt: &mut Attempt) -> (MutexGuard<'a, State>, Option<Waited>) {
+    fn wait<'a>(
+        self: &'a Arc<Self>,
+        mut st: MutexGuard<'a, State>,
+        attempt: &mut Attempt,
+    ) -> (MutexGuard<'a, State>, Option<Waited>) {
         st.pipes.flush_dirty();
         if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
@@ -457,7 +494,9 @@ impl Core {
             return (st, Some(Waited::TimedOut));
         }
         let budget = st.options.spin;
-        let until = *attempt.spin_until.get_or_insert_with(|| now + st.spin.budget(budget));
+        let until = *attempt
+            .spin_until
+            .get_or_insert_with(|| now + st.spin.budget(budget));
         if now < until {
             st.probe();
             drop(st);
@@ -502,7 +541,9 @@ impl Core {
         if attempt.spin_until.is_some() && attempt.slept.is_none() {
             st.spin.succeeded();
         }
-        let long = attempt.slept.is_some_and(|since| since.elapsed() > Duration::from_millis(1));
+        let long = attempt
+            .slept
+            .is_some_and(|since| since.elapsed() > Duration::from_millis(1));
         if long {
             if st.lease.give_back() {
                 self.arm(true);
@@ -538,7 +579,10 @@ impl Core {
         self.harvest(&mut st);
         self.settle(&mut st);
         let st = &mut *st;
-        let ready = (st.pattern.can_recv(&mut st.pipes), st.pattern.can_send(&mut st.pipes));
+        let ready = (
+            st.pattern.can_recv(&mut st.pipes),
+            st.pattern.can_send(&mut st.pipes),
+        );
         self.settle(st);
         ready
     }
@@ -611,7 +655,9 @@ impl Core {
     }
 
     fn on_pipe_ready(self: &Arc<Self>, st: &mut State, id: PipeId, ready: Ready) {
-        let Some((conn, _)) = st.pipes.conn_and_pool(id) else { return };
+        let Some((conn, _)) = st.pipes.conn_and_pool(id) else {
+            return;
+        };
         conn.readable |= ready.readable;
         conn.writable |= ready.writable;
         if conn.in_handshake() {

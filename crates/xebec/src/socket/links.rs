@@ -100,7 +100,10 @@ impl PartialOrd for Timer {
 
 /// Types for which a second connection to the same endpoint is not made (`zmq_connect`).
 fn connects_once(kind: SocketType) -> bool {
-    matches!(kind, SocketType::Dealer | SocketType::Sub | SocketType::Pub | SocketType::Req)
+    matches!(
+        kind,
+        SocketType::Dealer | SocketType::Sub | SocketType::Pub | SocketType::Req
+    )
 }
 
 impl Core {
@@ -111,7 +114,8 @@ impl Core {
         if self.is_terminated() {
             return Err(fail(AddressErrorKind::Terminated));
         }
-        let endpoint = Endpoint::parse(text).map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
+        let endpoint =
+            Endpoint::parse(text).map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
         if let Endpoint::Inproc(name) = &endpoint {
             return self.bind_inproc(name, text);
         }
@@ -121,7 +125,8 @@ impl Core {
             Ok(listener) => listener,
             Err(error) => {
                 let st = self.lock();
-                st.monitors.tell(|| Event::new(EventKind::BindFailed, text).cause(&error));
+                st.monitors
+                    .tell(|| Event::new(EventKind::BindFailed, text).cause(&error));
                 return Err(fail(listen_error(error)));
             }
         };
@@ -131,20 +136,25 @@ impl Core {
         st.wired = true;
         let entry = st.listeners.vacant_entry();
         let index = entry.key();
-        let watched = self.set.add_edge(&listener, Token::Listener(index).encode());
+        let watched = self
+            .set
+            .add_edge(&listener, Token::Listener(index).encode());
         watched.map_err(|error| fail(AddressErrorKind::System(error)))?;
         entry.insert(Listening {
             listener,
             given: text.to_owned(),
             actual: actual.clone(),
         });
-        st.monitors.tell(|| Event::new(EventKind::Listening, &actual));
+        st.monitors
+            .tell(|| Event::new(EventKind::Listening, &actual));
         Ok(actual)
     }
 
     fn check_transport(&self, endpoint: &Endpoint, text: &str) -> Result<(), AddressError> {
         if self.kind == SocketType::Stream && !matches!(endpoint, Endpoint::Tcp(_)) {
-            let why = AddressErrorKind::Incompatible("a STREAM socket speaks raw TCP: give a tcp:// endpoint");
+            let why = AddressErrorKind::Incompatible(
+                "a STREAM socket speaks raw TCP: give a tcp:// endpoint",
+            );
             return Err(AddressError::new(text, why));
         }
         Ok(())
@@ -155,8 +165,11 @@ impl Core {
         if self.is_terminated() {
             return Err(fail(AddressErrorKind::Terminated));
         }
-        let endpoint = Endpoint::parse(text).map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
-        endpoint.check_connect().map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
+        let endpoint =
+            Endpoint::parse(text).map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
+        endpoint
+            .check_connect()
+            .map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
         if let Endpoint::Inproc(name) = &endpoint {
             return self.connect_inproc(name, text);
         }
@@ -165,7 +178,12 @@ impl Core {
         let st = &mut *guard;
         st.last_endpoint = Some(endpoint.to_string());
         let canonical = endpoint.to_string();
-        if connects_once(self.kind) && st.dialers.iter().any(|(_, dialer)| dialer.endpoint.to_string() == canonical) {
+        if connects_once(self.kind)
+            && st
+                .dialers
+                .iter()
+                .any(|(_, dialer)| dialer.endpoint.to_string() == canonical)
+        {
             return Ok(());
         }
         let mut pipe = st.new_pipe(Link::Down);
@@ -215,7 +233,10 @@ impl Core {
         }
         let mut guard = self.lock();
         let st = &mut *guard;
-        let found = st.listeners.iter().find(|(_, l)| l.given == text || l.actual == text || l.actual == canonical);
+        let found = st
+            .listeners
+            .iter()
+            .find(|(_, l)| l.given == text || l.actual == text || l.actual == canonical);
         let Some(index) = found.map(|(index, _)| index) else {
             return Err(AddressError::new(text, AddressErrorKind::NotFound));
         };
@@ -233,10 +254,15 @@ impl Core {
         let canonical = canonical(text)?;
         let mut guard = self.lock();
         let st = &mut *guard;
-        let dialed = st.dialers.iter().filter(|(_, d)| d.text == text || d.endpoint.to_string() == canonical);
+        let dialed = st
+            .dialers
+            .iter()
+            .filter(|(_, d)| d.text == text || d.endpoint.to_string() == canonical);
         let mut pipes: Vec<PipeId> = dialed.map(|(_, d)| d.pipe).collect();
         if canonical.starts_with("inproc://") {
-            let ours = st.pipes.iter().filter(|(_, pipe)| pipe.info.endpoint == canonical && pipe.listener.is_none() && pipe.dialer.is_none());
+            let ours = st.pipes.iter().filter(|(_, pipe)| {
+                pipe.info.endpoint == canonical && pipe.listener.is_none() && pipe.dialer.is_none()
+            });
             pipes.extend(ours.map(|(id, _)| id));
         }
         pipes.retain(|&id| !st.pipes.pipe(id).ending);
@@ -253,10 +279,16 @@ impl Core {
     fn bind_inproc(self: &Arc<Self>, name: &str, text: &str) -> Result<String, AddressError> {
         let fail = |kind| Err(AddressError::new(text, kind));
         if self.kind == SocketType::Stream {
-            return fail(AddressErrorKind::Incompatible("a STREAM socket speaks raw TCP: give a tcp:// endpoint"));
+            return fail(AddressErrorKind::Incompatible(
+                "a STREAM socket speaks raw TCP: give a tcp:// endpoint",
+            ));
         }
         let mut registry = self.ctx.inproc.lock();
-        if registry.bound.get(name).is_some_and(|bound| bound.strong_count() > 0) {
+        if registry
+            .bound
+            .get(name)
+            .is_some_and(|bound| bound.strong_count() > 0)
+        {
             return fail(AddressErrorKind::InUse);
         }
         registry.bound.insert(name.to_owned(), Arc::downgrade(self));
@@ -276,14 +308,21 @@ impl Core {
 
     fn connect_inproc(self: &Arc<Self>, name: &str, text: &str) -> Result<(), AddressError> {
         if self.kind == SocketType::Stream {
-            return Err(AddressError::new(text, AddressErrorKind::Incompatible("a STREAM socket speaks raw TCP: give a tcp:// endpoint")));
+            return Err(AddressError::new(
+                text,
+                AddressErrorKind::Incompatible(
+                    "a STREAM socket speaks raw TCP: give a tcp:// endpoint",
+                ),
+            ));
         }
         let mut registry = self.ctx.inproc.lock();
         let bound = registry.bound.get(name).and_then(Weak::upgrade);
         if let Some(bound) = &bound
             && !self.kind.accepts(bound.kind)
         {
-            let why = AddressErrorKind::Incompatible("the socket bound there is of a type that this one does not talk to");
+            let why = AddressErrorKind::Incompatible(
+                "the socket bound there is of a type that this one does not talk to",
+            );
             return Err(AddressError::new(text, why));
         }
         let token = {
@@ -306,7 +345,11 @@ impl Core {
         };
         match bound {
             Some(bound) => link(self, token, &bound, text),
-            None => registry.waiting.entry(name.to_owned()).or_default().push((Arc::downgrade(self), token)),
+            None => registry
+                .waiting
+                .entry(name.to_owned())
+                .or_default()
+                .push((Arc::downgrade(self), token)),
         }
         drop(registry);
         let mut st = self.lock();
@@ -327,7 +370,14 @@ impl Core {
     }
 
     /// A pipe's inproc peer is there.
-    fn introduce(self: &Arc<Self>, st: &mut State, id: PipeId, other: &Core, routing_id: Bytes, endpoint: &str) {
+    fn introduce(
+        self: &Arc<Self>,
+        st: &mut State,
+        id: PipeId,
+        other: &Core,
+        routing_id: Bytes,
+        endpoint: &str,
+    ) {
         st.pipes.pipe_mut(id).info = Arc::new(PeerInfo {
             endpoint: endpoint.to_owned(),
             address: endpoint.to_owned(),
@@ -335,7 +385,8 @@ impl Core {
             routing_id,
             ..PeerInfo::default()
         });
-        st.monitors.tell(|| Event::new(EventKind::HandshakeSucceeded, endpoint).peer(endpoint));
+        st.monitors
+            .tell(|| Event::new(EventKind::HandshakeSucceeded, endpoint).peer(endpoint));
         if !st.pipes.pipe(id).attached {
             self.attach(st, id);
         }
@@ -350,15 +401,22 @@ impl Core {
 
     pub(super) fn accept(self: &Arc<Self>, st: &mut State, index: usize) {
         loop {
-            let Some(listening) = st.listeners.get(index) else { return };
+            let Some(listening) = st.listeners.get(index) else {
+                return;
+            };
             let endpoint = listening.actual.clone();
             match listening.listener.accept() {
                 Ok(Some(stream)) => self.accepted(st, index, &endpoint, stream),
                 Ok(None) => return,
                 Err(error) => {
-                    st.monitors.tell(|| Event::new(EventKind::AcceptFailed, &endpoint).cause(&error));
+                    st.monitors
+                        .tell(|| Event::new(EventKind::AcceptFailed, &endpoint).cause(&error));
                     // Out of descriptors: those who wait stay in the backlog.
-                    return self.set_timer(st, Instant::now() + ACCEPT_AGAIN, Alarm::AcceptAgain(index));
+                    return self.set_timer(
+                        st,
+                        Instant::now() + ACCEPT_AGAIN,
+                        Alarm::AcceptAgain(index),
+                    );
                 }
             }
         }
@@ -367,9 +425,14 @@ impl Core {
     fn accepted(self: &Arc<Self>, st: &mut State, index: usize, endpoint: &str, stream: Stream) {
         let address = stream.peer_address();
         if let Some(why) = st.refuses(&stream) {
-            return st.monitors.tell(|| Event::new(EventKind::AcceptFailed, endpoint).peer(&address).cause(why));
+            return st.monitors.tell(|| {
+                Event::new(EventKind::AcceptFailed, endpoint)
+                    .peer(&address)
+                    .cause(why)
+            });
         }
-        st.monitors.tell(|| Event::new(EventKind::Accepted, endpoint).peer(&address));
+        st.monitors
+            .tell(|| Event::new(EventKind::Accepted, endpoint).peer(&address));
         let mut pipe = st.new_pipe(Link::Down);
         pipe.listener = Some(index);
         pipe.info = Arc::new(PeerInfo {
@@ -384,13 +447,20 @@ impl Core {
     /// A stream to a peer stands: the handshake begins.
     fn begin(self: &Arc<Self>, st: &mut State, id: PipeId, stream: Stream) {
         let generation = st.pipes.renew(id);
-        if let Err(error) = self.set.add_edge(&stream, Token::Pipe(id, generation).encode()) {
+        if let Err(error) = self
+            .set
+            .add_edge(&stream, Token::Pipe(id, generation).encode())
+        {
             return st.pipes.fail(id, error.into());
         }
         let conn = if self.kind == SocketType::Stream {
             Conn::raw(stream)
         } else {
-            let limit = st.options.maxmsgsize.unwrap_or(usize::MAX).min(self.ctx.max_message_size());
+            let limit = st
+                .options
+                .maxmsgsize
+                .unwrap_or(usize::MAX)
+                .min(self.ctx.max_message_size());
             Conn::zmtp(stream, st.local(self.kind), limit as u64)
         };
         st.pipes.pipe_mut(id).link = Link::Wire(Box::new(conn));
@@ -404,7 +474,9 @@ impl Core {
     }
 
     pub(super) fn shake(self: &Arc<Self>, st: &mut State, id: PipeId) {
-        let Some((conn, pool)) = st.pipes.conn_and_pool(id) else { return };
+        let Some((conn, pool)) = st.pipes.conn_and_pool(id) else {
+            return;
+        };
         match conn.shake(pool) {
             Ok(Some(peer)) => self.established(st, id, Some(peer)),
             Ok(None) => {}
@@ -415,7 +487,10 @@ impl Core {
     /// The handshake is done: the pipe carries messages.
     fn established(self: &Arc<Self>, st: &mut State, id: PipeId, peer: Option<Peer>) {
         let pipe = st.pipes.pipe_mut(id);
-        let address = pipe.conn().map(|conn| conn.stream().peer_address()).unwrap_or_default();
+        let address = pipe
+            .conn()
+            .map(|conn| conn.stream().peer_address())
+            .unwrap_or_default();
         let endpoint = pipe.info.endpoint.clone();
         pipe.info = Arc::new(match peer {
             Some(peer) => PeerInfo {
@@ -462,7 +537,11 @@ impl Core {
             st.pattern.readable(id);
         }
         if let Some(every) = st.options.heartbeat_ivl
-            && st.pipes.pipe(id).conn().is_some_and(|conn| conn.version().has_commands() && !conn.is_raw())
+            && st
+                .pipes
+                .pipe(id)
+                .conn()
+                .is_some_and(|conn| conn.version().has_commands() && !conn.is_raw())
         {
             let generation = st.pipes.pipe(id).generation;
             self.set_timer(st, Instant::now() + every, Alarm::Ping(id, generation));
@@ -499,7 +578,9 @@ impl Core {
         let done = Box::new(move |found| {
             let Some(me) = me.upgrade() else { return };
             let mut st = me.lock();
-            if st.dialers.get(index).is_some_and(|dialer| dialer.generation == generation && matches!(dialer.stage, Stage::Resolving)) {
+            if st.dialers.get(index).is_some_and(|dialer| {
+                dialer.generation == generation && matches!(dialer.stage, Stage::Resolving)
+            }) {
                 me.resolved(&mut st, index, found);
                 me.settle(&mut st);
             }
@@ -509,7 +590,12 @@ impl Core {
         }
     }
 
-    fn resolved(self: &Arc<Self>, st: &mut State, index: usize, found: Result<Vec<std::net::SocketAddr>, ResolveError>) {
+    fn resolved(
+        self: &Arc<Self>,
+        st: &mut State,
+        index: usize,
+        found: Result<Vec<std::net::SocketAddr>, ResolveError>,
+    ) {
         match found {
             Ok(addresses) => {
                 st.dialers[index].addresses = addresses.into_iter();
@@ -528,7 +614,9 @@ impl Core {
         let dialer = &mut st.dialers[index];
         let again = matches!(dialer.stage, Stage::Connecting(_));
         let started = match &dialer.endpoint {
-            Endpoint::Tcp(tcp) => dialer.addresses.next().map(|address| transport::tcp::start_connect(address, tcp.source.as_ref(), &options)),
+            Endpoint::Tcp(tcp) => dialer.addresses.next().map(|address| {
+                transport::tcp::start_connect(address, tcp.source.as_ref(), &options)
+            }),
             Endpoint::Ipc(ipc) => (!again).then(|| transport::ipc::start_connect(ipc, &options)),
             Endpoint::Inproc(_) => None,
         };
@@ -536,7 +624,11 @@ impl Core {
             None => self.dial_later(st, index),
             Some(Err(error)) => {
                 dialer.cause = error.to_string();
-                if matches!(dialer.endpoint, Endpoint::Tcp(_)) { self.dial_next(st, index) } else { self.dial_later(st, index) }
+                if matches!(dialer.endpoint, Endpoint::Tcp(_)) {
+                    self.dial_next(st, index)
+                } else {
+                    self.dial_later(st, index)
+                }
             }
             Some(Ok(connecting)) => self.dialing(st, index, connecting),
         }
@@ -547,16 +639,23 @@ impl Core {
         let generation = st.generation;
         let dialer = &mut st.dialers[index];
         dialer.generation = generation;
-        let watched = self.set.add_edge(&connecting, Token::Dialer(index, generation).encode());
+        let watched = self
+            .set
+            .add_edge(&connecting, Token::Dialer(index, generation).encode());
         dialer.stage = Stage::Connecting(connecting);
         if let Err(error) = watched {
             dialer.cause = error.to_string();
             return self.dial_later(st, index);
         }
         let text = dialer.endpoint.to_string();
-        st.monitors.tell(|| Event::new(EventKind::ConnectDelayed, &text));
+        st.monitors
+            .tell(|| Event::new(EventKind::ConnectDelayed, &text));
         if let Some(limit) = st.options.connect_timeout {
-            self.set_timer(st, Instant::now() + limit, Alarm::ConnectTimeout(index, generation));
+            self.set_timer(
+                st,
+                Instant::now() + limit,
+                Alarm::ConnectTimeout(index, generation),
+            );
         }
         // It may have been decided at once (ipc always is).
         self.dialed(st, index, generation);
@@ -564,17 +663,24 @@ impl Core {
 
     /// The descriptor of an attempt has news.
     pub(super) fn dialed(self: &Arc<Self>, st: &mut State, index: usize, generation: u32) {
-        let Some(dialer) = st.dialers.get_mut(index).filter(|dialer| dialer.generation == generation) else {
+        let Some(dialer) = st
+            .dialers
+            .get_mut(index)
+            .filter(|dialer| dialer.generation == generation)
+        else {
             return;
         };
-        let Stage::Connecting(connecting) = &mut dialer.stage else { return };
+        let Stage::Connecting(connecting) = &mut dialer.stage else {
+            return;
+        };
         match connecting.finish() {
             Ok(None) => {}
             Ok(Some(stream)) => {
                 self.set.remove(&stream);
                 dialer.stage = Stage::Up;
                 let (pipe, text) = (dialer.pipe, dialer.endpoint.to_string());
-                st.monitors.tell(|| Event::new(EventKind::Connected, &text).peer(stream.peer_address()));
+                st.monitors
+                    .tell(|| Event::new(EventKind::Connected, &text).peer(stream.peer_address()));
                 self.begin(st, pipe, stream);
             }
             Err(error) => {
@@ -593,12 +699,16 @@ impl Core {
         let dialer = &mut st.dialers[index];
         dialer.stage = Stage::Idle;
         dialer.generation = generation;
-        let (text, cause) = (dialer.endpoint.to_string(), std::mem::take(&mut dialer.cause));
+        let (text, cause) = (
+            dialer.endpoint.to_string(),
+            std::mem::take(&mut dialer.cause),
+        );
         let refused = cause.contains("refused") && stop.contains(ReconnectStop::CONN_REFUSED);
         let leaving = st.pipes.pipe(dialer.pipe).ending && !st.pipes.pipe(dialer.pipe).has_output();
         let Some(first) = first.filter(|_| !refused && !leaving) else {
             let pipe = dialer.pipe;
-            st.monitors.tell(|| Event::new(EventKind::Closed, &text).cause(&cause));
+            st.monitors
+                .tell(|| Event::new(EventKind::Closed, &text).cause(&cause));
             if st.pipes.pipe(pipe).ending {
                 self.remove(st, pipe);
             }
@@ -613,7 +723,10 @@ impl Core {
         dialer.backoff = Some(pause);
         let jitter = RandomState::new().hash_one(generation) % (pause.as_micros() as u64 / 4 + 1);
         let pause = pause + Duration::from_micros(jitter);
-        st.monitors.tell(|| Event::new(EventKind::ConnectRetried, &text).cause(format!("{cause}; trying again in {} ms", pause.as_millis())));
+        st.monitors.tell(|| {
+            Event::new(EventKind::ConnectRetried, &text)
+                .cause(format!("{cause}; trying again in {} ms", pause.as_millis()))
+        });
         self.set_timer(st, Instant::now() + pause, Alarm::Redial(index, generation));
     }
 
@@ -630,14 +743,18 @@ impl Core {
         let inproc = matches!(pipe.link, Link::Inproc(_));
         let kind = match &why {
             Broken::Handshake(error) if error.is_authentication() => EventKind::HandshakeFailedAuth,
-            Broken::Handshake(_) | Broken::Protocol(_) if shaking => EventKind::HandshakeFailedProtocol,
+            Broken::Handshake(_) | Broken::Protocol(_) if shaking => {
+                EventKind::HandshakeFailedProtocol
+            }
             _ if shaking => EventKind::HandshakeFailedNoDetail,
             Broken::Refused(_) | Broken::Dismissed(_) => EventKind::Closed,
             _ => EventKind::Disconnected,
         };
         st.monitors.tell(|| Event {
             routing_id: Some(info.routing_id.clone()),
-            ..Event::new(kind, &info.endpoint).peer(&info.address).cause(&why)
+            ..Event::new(kind, &info.endpoint)
+                .peer(&info.address)
+                .cause(&why)
         });
         if !shaking && !ending {
             st.pipes.pull_rest(id);
@@ -673,7 +790,9 @@ impl Core {
     fn lost_dialed(self: &Arc<Self>, st: &mut State, id: PipeId, index: usize, why: &Broken) {
         let stop = st.options.reconnect_stop;
         let stays_away = match why {
-            Broken::Handshake(_) | Broken::Protocol(_) => stop.contains(ReconnectStop::HANDSHAKE_FAILED),
+            Broken::Handshake(_) | Broken::Protocol(_) => {
+                stop.contains(ReconnectStop::HANDSHAKE_FAILED)
+            }
             _ => false,
         };
         let done = st.pipes.pipe(id).ending && !st.pipes.pipe(id).has_output();
@@ -681,7 +800,8 @@ impl Core {
         if done || stopped || matches!(why, Broken::Dismissed(_)) {
             return self.remove(st, id);
         }
-        if st.options.immediate && st.pipes.pipe(id).attached && st.pipes.pipe(id).queued_in() == 0 {
+        if st.options.immediate && st.pipes.pipe(id).attached && st.pipes.pipe(id).queued_in() == 0
+        {
             st.pattern.detach(&mut st.pipes, id);
             st.pipes.pipe_mut(id).attached = false;
         }
@@ -721,10 +841,14 @@ impl Core {
         st.pipes.flush(id);
         let pipe = st.pipes.pipe(id);
         let accepted_unready = pipe.dialer.is_none() && !pipe.is_up();
-        if linger == Some(Duration::ZERO) || accepted_unready || matches!(pipe.link, Link::Inproc(_)) {
+        if linger == Some(Duration::ZERO)
+            || accepted_unready
+            || matches!(pipe.link, Link::Inproc(_))
+        {
             st.pipes.counters.dropped.linger += st.pipes.pipe(id).queued_out() as u64;
             let info = st.pipes.pipe(id).info.clone();
-            st.monitors.tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+            st.monitors
+                .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
             st.pipes.pipe_mut(id).clear_output();
             return self.remove(st, id);
         }
@@ -754,7 +878,8 @@ impl Core {
             }
             return;
         }
-        st.monitors.tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        st.monitors
+            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
         self.remove(st, id);
     }
 
@@ -767,7 +892,12 @@ impl Core {
             return;
         }
         st.phase = Phase::Closing;
-        for index in st.listeners.iter().map(|(index, _)| index).collect::<Vec<_>>() {
+        for index in st
+            .listeners
+            .iter()
+            .map(|(index, _)| index)
+            .collect::<Vec<_>>()
+        {
             st.close_listener(index);
         }
         for id in st.pipes.ids() {
@@ -816,7 +946,9 @@ impl Core {
     }
 
     fn schedule(self: &Arc<Self>, st: &mut State) {
-        let Some(next) = st.timers.peek().map(|timer| timer.at) else { return };
+        let Some(next) = st.timers.peek().map(|timer| timer.at) else {
+            return;
+        };
         if st.scheduled.is_none_or(|at| next < at) {
             st.scheduled = Some(next);
             if let Some(&token) = self.token.get() {
@@ -839,7 +971,11 @@ impl Core {
         match what {
             Alarm::AcceptAgain(index) => self.accept(st, index),
             Alarm::Redial(index, generation) => {
-                if st.dialers.get(index).is_some_and(|dialer| dialer.generation == generation) {
+                if st
+                    .dialers
+                    .get(index)
+                    .is_some_and(|dialer| dialer.generation == generation)
+                {
                     self.dial(st, index);
                 }
             }
@@ -874,15 +1010,29 @@ impl Core {
         match what {
             Alarm::Handshake(..) => {
                 if st.pipes.pipe(id).conn().is_some_and(Conn::in_handshake) {
-                    st.pipes.fail(id, Broken::Silent("the peer did not finish the handshake within HANDSHAKE_IVL"));
+                    st.pipes.fail(
+                        id,
+                        Broken::Silent(
+                            "the peer did not finish the handshake within HANDSHAKE_IVL",
+                        ),
+                    );
                 }
             }
             Alarm::Ping(..) => self.ping(st, id, now),
             Alarm::PingTimeout(..) => {
                 // A peer that cannot be heard because RCVHWM keeps us from reading is not dead.
                 let listening = st.pipes.wants_input(id);
-                if st.pipes.pipe(id).conn().is_some_and(|conn| !conn.in_handshake() && !conn.heard) && listening {
-                    st.pipes.fail(id, Broken::Silent("the peer did not answer a ping within HEARTBEAT_TIMEOUT"));
+                if st
+                    .pipes
+                    .pipe(id)
+                    .conn()
+                    .is_some_and(|conn| !conn.in_handshake() && !conn.heard)
+                    && listening
+                {
+                    st.pipes.fail(
+                        id,
+                        Broken::Silent("the peer did not answer a ping within HEARTBEAT_TIMEOUT"),
+                    );
                 }
             }
             Alarm::PeerTtl(_, generation) => self.check_ttl(st, id, generation, now),
@@ -896,10 +1046,14 @@ impl Core {
     }
 
     fn ping(self: &Arc<Self>, st: &mut State, id: PipeId, now: Instant) {
-        let (Some(every), ttl) = (st.options.heartbeat_ivl, st.options.heartbeat_ttl) else { return };
+        let (Some(every), ttl) = (st.options.heartbeat_ivl, st.options.heartbeat_ttl) else {
+            return;
+        };
         let timeout = st.options.heartbeat_timeout.unwrap_or(every);
         let generation = st.pipes.pipe(id).generation;
-        let Some((conn, pool)) = st.pipes.conn_and_pool(id) else { return };
+        let Some((conn, pool)) = st.pipes.conn_and_pool(id) else {
+            return;
+        };
         if conn.in_handshake() {
             return;
         }
@@ -913,7 +1067,9 @@ impl Core {
     /// The peer asked, in a ping, to be given up after some silence.
     fn check_ttl(self: &Arc<Self>, st: &mut State, id: PipeId, generation: u32, now: Instant) {
         let listening = st.pipes.wants_input(id);
-        let Some((conn, _)) = st.pipes.conn_and_pool(id) else { return };
+        let Some((conn, _)) = st.pipes.conn_and_pool(id) else {
+            return;
+        };
         let Some(ttl) = conn.peer_ttl else {
             conn.ttl_watched = false;
             return;
@@ -922,13 +1078,18 @@ impl Core {
             conn.heard_since_ttl = false;
             return self.set_timer(st, now + ttl, Alarm::PeerTtl(id, generation));
         }
-        st.pipes.fail(id, Broken::Silent("the peer has been silent for longer than the TTL of its pings"));
+        st.pipes.fail(
+            id,
+            Broken::Silent("the peer has been silent for longer than the TTL of its pings"),
+        );
     }
 
     /// Starts to watch the TTL of peers that have just asked for it.
     pub(super) fn watch_ttl(self: &Arc<Self>, st: &mut State, id: PipeId) {
         let generation = st.pipes.pipe(id).generation;
-        let Some((conn, _)) = st.pipes.conn_and_pool(id) else { return };
+        let Some((conn, _)) = st.pipes.conn_and_pool(id) else {
+            return;
+        };
         if let Some(ttl) = conn.peer_ttl
             && !std::mem::replace(&mut conn.ttl_watched, true)
         {
@@ -939,7 +1100,9 @@ impl Core {
 
 /// Joins the waiting pipe `token` of `a` to a new pipe of `b`. The caller holds the registry.
 fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
-    let Token::Pipe(a_id, generation) = Token::decode(token) else { return };
+    let Token::Pipe(a_id, generation) = Token::decode(token) else {
+        return;
+    };
     let mut a_guard = a.lock_for_link();
     let mut b_guard = (!Arc::ptr_eq(a, b)).then(|| b.lock_for_link());
     if !a_guard.pipes.contains(a_id) || a_guard.pipes.pipe(a_id).generation != generation {
@@ -962,10 +1125,22 @@ fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
         inbox: core.clone(),
         token,
     };
-    let sum = |out: usize, inn: usize| if out == 0 || inn == 0 { usize::MAX } else { out + inn };
+    let sum = |out: usize, inn: usize| {
+        if out == 0 || inn == 0 {
+            usize::MAX
+        } else {
+            out + inn
+        }
+    };
     let (ao, bo) = (a_guard.options.clone(), b_state!().options.clone());
     let conflate = ao.conflate || bo.conflate;
-    let (a_end, b_end) = channel::pair(far(a, token), far(b, b_token), sum(ao.sndhwm, bo.rcvhwm), sum(bo.sndhwm, ao.rcvhwm), conflate);
+    let (a_end, b_end) = channel::pair(
+        far(a, token),
+        far(b, b_token),
+        sum(ao.sndhwm, bo.rcvhwm),
+        sum(bo.sndhwm, ao.rcvhwm),
+        conflate,
+    );
     a_guard.pipes.pipe_mut(a_id).link = Link::Inproc(Box::new(a_end));
     b_state!().pipes.pipe_mut(b_id).link = Link::Inproc(Box::new(b_end));
     b.introduce(b_state!(), b_id, a, ao.routing_id, endpoint);
@@ -984,7 +1159,9 @@ fn listen_error(error: ListenError) -> AddressErrorKind {
         ListenError::Endpoint(error) => AddressErrorKind::Malformed(error),
         ListenError::Resolve(error) => AddressErrorKind::Resolve(error),
         other => match other.io_kind() {
-            std::io::ErrorKind::AddrInUse if !matches!(other, ListenError::NotASocket(_)) => AddressErrorKind::InUse,
+            std::io::ErrorKind::AddrInUse if !matches!(other, ListenError::NotASocket(_)) => {
+                AddressErrorKind::InUse
+            }
             std::io::ErrorKind::AddrNotAvailable => AddressErrorKind::NotAvailable,
             kind => AddressErrorKind::System(std::io::Error::new(kind, other.to_string())),
         },
@@ -993,7 +1170,12 @@ fn listen_error(error: ListenError) -> AddressErrorKind {
 
 impl State {
     pub(super) fn new_pipe(&self, link: Link) -> Pipe {
-        Pipe::new(link, self.options.sndhwm, self.options.rcvhwm, self.options.conflate)
+        Pipe::new(
+            link,
+            self.options.sndhwm,
+            self.options.rcvhwm,
+            self.options.conflate,
+        )
     }
 
     pub(super) fn close_listener(&mut self, index: usize) {
@@ -1010,7 +1192,17 @@ impl State {
         Local {
             socket_type: kind,
             routing_id: self.options.routing_id.clone(),
-            properties: self.options.metadata.iter().map(|p| (p.name().to_owned(), Bytes::copy_from_slice(p.value().as_bytes()))).collect(),
+            properties: self
+                .options
+                .metadata
+                .iter()
+                .map(|p| {
+                    (
+                        p.name().to_owned(),
+                        Bytes::copy_from_slice(p.value().as_bytes()),
+                    )
+                })
+                .collect(),
             mechanism: Mechanism::Null,
             as_server: false,
             max_version: Version::V3_1,
@@ -1037,7 +1229,9 @@ impl State {
             ipv6: o.ipv6,
             backlog: o.backlog,
             bind_to_device: (!o.bindtodevice.is_empty()).then(|| o.bindtodevice.clone()),
-            busy_poll: o.busy_poll.map(|time| time.as_micros().min(u128::from(u32::MAX)) as u32),
+            busy_poll: o
+                .busy_poll
+                .map(|time| time.as_micros().min(u128::from(u32::MAX)) as u32),
             use_fd: None,
         }
     }

@@ -48,7 +48,11 @@ impl Socket {
     ///
     /// # Errors
     /// See [`Context::socket`].
-    pub fn with_options(context: &Context, kind: SocketType, options: Options) -> Result<Self, SocketError> {
+    pub fn with_options(
+        context: &Context,
+        kind: SocketType,
+        options: Options,
+    ) -> Result<Self, SocketError> {
         context.socket_with(kind, options)
     }
 
@@ -132,7 +136,11 @@ impl Socket {
     ///
     /// # Errors
     /// The message comes back with the reason.
-    pub fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), SendError> {
+    pub fn send_timeout(
+        &self,
+        message: impl Into<Message>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
         self.core.send(message.into(), Patience::For(timeout))
     }
 
@@ -229,7 +237,10 @@ impl Socket {
     ///
     /// # Errors
     /// Whatever `change` returns; then nothing is changed.
-    pub fn configure<E>(&self, change: impl FnOnce(&mut Options) -> Result<(), E>) -> Result<(), E> {
+    pub fn configure<E>(
+        &self,
+        change: impl FnOnce(&mut Options) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.core.configure(change)
     }
 
@@ -264,7 +275,9 @@ impl Socket {
     /// What is known of the peer that a message came from, while it is connected.
     pub fn peer(&self, connection: ConnectionId) -> Option<Arc<PeerInfo>> {
         let st = self.core.lock();
-        st.pipes.by_connection(connection).map(|pipe| pipe.info.clone())
+        st.pipes
+            .by_connection(connection)
+            .map(|pipe| pipe.info.clone())
     }
 
     /// Closes the socket, as dropping it does.
@@ -295,12 +308,17 @@ impl Core {
         st.pattern.topics()
     }
 
-    fn configure<E>(self: &Arc<Self>, change: impl FnOnce(&mut Options) -> Result<(), E>) -> Result<(), E> {
+    fn configure<E>(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Options) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut guard = self.lock();
         let st = &mut *guard;
         let mut options = st.options.clone();
         change(&mut options)?;
-        st.assigned_id = Some(std::mem::take(&mut options.connect_routing_id)).filter(|id| !id.is_empty()).or(st.assigned_id.take());
+        st.assigned_id = Some(std::mem::take(&mut options.connect_routing_id))
+            .filter(|id| !id.is_empty())
+            .or(st.assigned_id.take());
         st.options = options;
         st.pattern.configure(&st.options);
         Ok(())

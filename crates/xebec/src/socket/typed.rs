@@ -35,7 +35,11 @@ macro_rules! sends {
         ///
         /// # Errors
         /// The message comes back with the reason.
-        pub fn send_timeout(&self, message: impl Into<Message>, timeout: Duration) -> Result<(), SendError> {
+        pub fn send_timeout(
+            &self,
+            message: impl Into<Message>,
+            timeout: Duration,
+        ) -> Result<(), SendError> {
             self.0.send_timeout(message, timeout)
         }
 

@@ -104,7 +104,8 @@ impl Text {
     }
 }
 
-/// The directories that `pattern` stands for, in order.
+/// The directories that `pattern` stands for, in order. A `*` does not stand for links, which would
+/// have texts read twice.
 fn expand(pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::from("/")];
     for name in pattern.split('/').filter(|name| !name.is_empty()) {
@@ -126,8 +127,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
             _ => found.into_iter().map(|dir| dir.join(name)).collect(),
         };
     }
-    // A link to a directory would be read twice.
-    found.retain(|path| path.symlink_metadata().is_ok_and(|about| about.is_dir()));
+    found.retain(|path| path.is_dir());
     found
 }
 

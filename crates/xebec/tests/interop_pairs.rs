@@ -1,0 +1,233 @@
+//! Every legal pair of stable socket types, Xebec at one end and libzmq at the other.
+//!
+//! A line of the table is a pair: the type of Xebec's socket, then libzmq's. Each is tried with
+//! either side bound, over tcp and over ipc, in both directions as far as the types have two, with
+//! all of [`interop::shapes`].
+
+mod interop;
+
+use std::time::Duration;
+
+use interop::{End, Parts, SOON, assert_same, behind, ours, parts, shapes, subscription, theirs};
+use xebec::{Context, SocketType};
+use xebec_peers::libzmq_or_skip;
+
+macro_rules! pairs {
+    ($($name:ident: $ours:ident $theirs:ident;)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn xebec_binds_tcp() {
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Xebec, "tcp://127.0.0.1:*");
+            }
+
+            #[test]
+            fn libzmq_binds_tcp() {
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Libzmq, "tcp://127.0.0.1:*");
+            }
+
+            #[test]
+            fn xebec_binds_ipc() {
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Xebec, "ipc://*");
+            }
+
+            #[test]
+            fn libzmq_binds_ipc() {
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Libzmq, "ipc://*");
+            }
+        }
+    )*
+
+        /// The table above, and what RFC 37 allows.
+        #[test]
+        fn no_pair_is_missing() {
+            let tried = [$((SocketType::$ours, SocketType::$theirs)),*];
+            let stable = || SocketType::ALL.iter().filter(|kind| kind.number() < 11);
+            for &a in stable() {
+                for &b in stable() {
+                    assert_eq!(tried.contains(&(a, b)), a.accepts(b), "{a} {b}");
+                }
+            }
+        }
+    };
+}
+
+pairs! {
+    pair_pair: Pair Pair;
+    pub_sub: Pub Sub;
+    pub_xsub: Pub Xsub;
+    xpub_sub: Xpub Sub;
+    xpub_xsub: Xpub Xsub;
+    sub_pub: Sub Pub;
+    sub_xpub: Sub Xpub;
+    xsub_pub: Xsub Pub;
+    xsub_xpub: Xsub Xpub;
+    req_rep: Req Rep;
+    req_router: Req Router;
+    rep_req: Rep Req;
+    rep_dealer: Rep Dealer;
+    dealer_rep: Dealer Rep;
+    dealer_dealer: Dealer Dealer;
+    dealer_router: Dealer Router;
+    router_req: Router Req;
+    router_dealer: Router Dealer;
+    router_router: Router Router;
+    push_pull: Push Pull;
+    pull_push: Pull Push;
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Binder {
+    Xebec,
+    Libzmq,
+}
+
+fn pair(our_kind: SocketType, their_kind: SocketType, binder: Binder, endpoint: &str) {
+    let Some(zmq) = libzmq_or_skip() else { return };
+    let (context, their_context) = (Context::new(), zmq.context());
+    let ours = ours(&context, our_kind);
+    let theirs = theirs(&their_context, their_kind);
+    let ends: [&dyn End; 2] = [&ours, &theirs];
+    for (end, id) in ends.iter().zip([&b"ours"[..], b"theirs"]) {
+        if end.kind() == SocketType::Router {
+            end.identify(id);
+        }
+        if our_kind == SocketType::Router && their_kind == SocketType::Router {
+            end.probe();
+        }
+        if matches!(end.kind(), SocketType::Req | SocketType::Dealer) {
+            end.identify(id);
+        }
+    }
+    let (bound, connected) = match binder {
+        Binder::Xebec => (ends[0], ends[1]),
+        Binder::Libzmq => (ends[1], ends[0]),
+    };
+    connected.connect(&bound.bind(endpoint));
+    if !converse((ends[0], b"ours"), (ends[1], b"theirs"))
+        && !converse((ends[1], b"theirs"), (ends[0], b"ours"))
+    {
+        panic!("{our_kind} and {their_kind} have nothing to say to each other");
+    }
+}
+
+/// An end and its routing id.
+type Named<'a> = (&'a dyn End, &'static [u8]);
+
+/// What `a` and `b` say to each other; false if it is for the other way round.
+fn converse((a, a_id): Named<'_>, (b, b_id): Named<'_>) -> bool {
+    use SocketType::*;
+    match (a.kind(), b.kind()) {
+        (Push, Pull) => stream(a, &[], b, &[]),
+        (Pair, Pair) | (Dealer, Dealer) => {
+            stream(a, &[], b, &[]);
+            stream(b, &[], a, &[]);
+        }
+        (Dealer, Router) => {
+            stream(a, &[], b, &[a_id]);
+            stream(b, &[a_id], a, &[]);
+        }
+        (Router, Router) => {
+            assert_same(&a.recv(), &parts(&[b_id, b""]));
+            assert_same(&b.recv(), &parts(&[a_id, b""]));
+            stream(a, &[b_id], b, &[a_id]);
+            stream(b, &[a_id], a, &[b_id]);
+        }
+        (Dealer, Rep) => take_turns(a, &[b""], b, &[]),
+        (Req, Rep) => take_turns(a, &[], b, &[]),
+        (Req, Router) => take_turns(a, &[], b, &[a_id, b""]),
+        (Pub | Xpub, Sub | Xsub) => publish(a, b),
+        _ => return false,
+    }
+    true
+}
+
+/// All shapes from `from` to `to`. The frames beside each end are what it has in front of them.
+fn stream(from: &dyn End, sent: &[&[u8]], to: &dyn End, received: &[&[u8]]) {
+    let shapes = shapes();
+    for shape in &shapes {
+        from.send(&behind(sent, shape));
+    }
+    for shape in &shapes {
+        assert_same(&to.recv(), &behind(received, shape));
+    }
+}
+
+/// All shapes as requests and as replies, with what either end has in front of them.
+fn take_turns(client: &dyn End, asked: &[&[u8]], server: &dyn End, served: &[&[u8]]) {
+    let shapes = shapes();
+    for (request, reply) in shapes.iter().zip(shapes.iter().rev()) {
+        client.send(&behind(asked, request));
+        assert_same(&server.recv(), &behind(served, request));
+        server.send(&behind(served, reply));
+        assert_same(&client.recv(), &behind(asked, reply));
+    }
+}
+
+fn publish(publisher: &dyn End, subscriber: &dyn End) {
+    subscribe(publisher, subscriber, b"A");
+    publisher.send(&parts(&["B", "not asked for"]));
+    publisher.send(&parts(&["", "not asked for"]));
+    publisher.send(&parts(&["A"]));
+    publisher.send(&parts(&["B", "A"]));
+    publisher.send(&parts(&["Abc", "", "longer than the prefix"]));
+    let topics: Vec<Parts> = shapes().iter().map(with_topic).collect();
+    topics.iter().for_each(|message| publisher.send(message));
+    assert_same(&subscriber.recv(), &parts(&["A"]));
+    assert_same(
+        &subscriber.recv(),
+        &parts(&["Abc", "", "longer than the prefix"]),
+    );
+    for message in &topics {
+        assert_same(&subscriber.recv(), message);
+    }
+
+    subscribe(publisher, subscriber, b"");
+    unsubscribe(publisher, subscriber, b"A");
+    stream(publisher, &[], subscriber, &[]);
+
+    // A topic of any length and any octets.
+    unsubscribe(publisher, subscriber, b"");
+    let long = interop::body(1000);
+    subscribe(publisher, subscriber, &long);
+    publisher.send(&[long[..999].to_vec()]);
+    publisher.send(&[long.clone(), b"long".to_vec()]);
+    assert_same(&subscriber.recv(), &[long, b"long".to_vec()]);
+}
+
+/// The shape with an A at the beginning of its first frame.
+fn with_topic(shape: &Parts) -> Parts {
+    let mut message = shape.clone();
+    message[0].insert(0, b'A');
+    message
+}
+
+fn subscribe(publisher: &dyn End, subscriber: &dyn End, topic: &[u8]) {
+    subscriber.subscribe(topic);
+    settle(publisher, subscriber, topic, true);
+}
+
+fn unsubscribe(publisher: &dyn End, subscriber: &dyn End, topic: &[u8]) {
+    subscriber.unsubscribe(topic);
+    settle(publisher, subscriber, topic, false);
+}
+
+/// Waits until the publisher knows of a subscription, or of its end.
+fn settle(publisher: &dyn End, subscriber: &dyn End, topic: &[u8], on: bool) {
+    if publisher.kind() == SocketType::Xpub {
+        return assert_same(&publisher.recv(), &[subscription(topic, on)]);
+    }
+    // A PUB does not tell. Subscriptions keep their order: when it knows a later one it knows
+    // this one too.
+    const MARK: &[u8] = b"mark";
+    subscriber.subscribe(MARK);
+    interop::until("a subscription", || {
+        publisher.send(&parts(&["mark", "?"]));
+        subscriber.recv_within(Duration::from_millis(5))
+    });
+    publisher.send(&parts(&["mark", "."]));
+    while subscriber.recv() != parts(&["mark", "."]) {}
+    subscriber.unsubscribe(MARK);
+    let _ = SOON;
+}
