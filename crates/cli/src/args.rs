@@ -242,7 +242,7 @@ pub(crate) struct Input {
     /// Send the lines of this file instead of standard input's (repeatable; - is standard input)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: Vec<PathBuf>,
-    /// Send each of these files as one message of one frame
+    /// Send each of these files as one message of one frame (write the ENDPOINT before it)
     #[arg(long, value_name = "FILE", num_args = 1.., value_hint = ValueHint::FilePath)]
     pub(crate) each_file: Vec<PathBuf>,
     /// How --format is overridden for what is read

@@ -78,6 +78,7 @@ usage_errors! {
     an_option_without_value: ["pull", "tcp://*:1", "--set", "rcvhwm"], "NAME=VALUE";
     a_wrong_value: ["pull", "tcp://*:1", "--set", "rcvhwm=many"], "many";
     an_option_of_another_type: ["pull", "tcp://*:1", "--set", "router_mandatory=1"], "ROUTER";
+    a_timeout_by_option: ["sub", "tcp://*:1", "--set", "rcvtimeo=1"], "--timeout";
     subscribing_by_option: ["sub", "tcp://*:1", "--set", "subscribe=a"], "--subscribe";
     an_identity_in_wrong_digits: ["dealer", "tcp://*:1", "--identity", "0x123"], "hexadecimal";
     an_empty_delimiter: ["push", "tcp://*:1", "--delimiter", ""], "--delimiter";

@@ -203,7 +203,7 @@ impl Conn {
             if let Some(message) = self.decode()? {
                 return Ok(Some(message));
             }
-            if !self.readable || !self.fill(pool)? {
+            if !self.readable || self.in_handshake() || !self.fill(pool)? {
                 self.incoming.rest(pool);
                 return Ok(None);
             }
@@ -252,8 +252,10 @@ impl Conn {
     /// Decodes one message from what was read.
     #[inline]
     fn decode(&mut self) -> Result<Option<Message>, Broken> {
-        if self.is_raw() {
-            return Ok(self.decode_raw());
+        match self.phase {
+            Phase::Traffic => {}
+            Phase::Raw => return Ok(self.decode_raw()),
+            Phase::Handshake(_) => return Ok(None),
         }
         loop {
             if self.body.is_some() {

@@ -70,7 +70,7 @@ pub use message::{ConnectionId, Frame, Message};
 pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
     AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
-    OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop, Role,
+    ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop, Role,
     RouterNotify, Rules, Unit, Valid, Value, reference as options_reference,
 };
 pub use pipe::PeerInfo;
@@ -81,3 +81,8 @@ pub use socket::{Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;
 pub use zmtp::{Metadata, SocketType, Version};
+
+/// The README's programs, compiled and run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

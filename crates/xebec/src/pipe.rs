@@ -22,7 +22,7 @@ use crate::buffer::{BATCH, Pool};
 use crate::channel::End;
 use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
-use crate::stats::Counters;
+use crate::stats::{Counters, Traffic};
 
 /// Names a pipe of a socket; reused after the pipe is gone.
 pub(crate) type PipeId = usize;
@@ -61,15 +61,6 @@ pub(crate) enum Link {
     Wire(Box<Conn>),
     /// Another socket of this context.
     Inproc(Box<End>),
-}
-
-/// Messages and bytes of one pipe since it exists.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Traffic {
-    pub(crate) messages_in: u64,
-    pub(crate) messages_out: u64,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
 }
 
 /// One pipe.
@@ -165,6 +156,12 @@ impl Pipe {
         }
     }
 
+    #[inline]
+    fn connection_id(&self, id: PipeId) -> ConnectionId {
+        let bits = u64::from(self.generation) << 32 | id as u64;
+        ConnectionId(NonZeroU64::new(bits).expect("generations begin at one"))
+    }
+
     /// Forgets what was accepted and not sent. Returns how many messages that were.
     pub(crate) fn clear_output(&mut self) -> usize {
         std::mem::take(&mut self.outq).len()
@@ -237,7 +234,9 @@ impl Pipes {
         self.dirty.retain(|&dirty| dirty != id);
         self.unread.retain(|&unread| unread != id);
         self.happened.retain(|(pipe, _)| *pipe != id);
-        self.slab.remove(id)
+        let pipe = self.slab.remove(id);
+        self.counters.past += pipe.traffic;
+        pipe
     }
 
     pub(crate) fn contains(&self, id: PipeId) -> bool {
@@ -328,12 +327,9 @@ impl Pipes {
     /// Sends a message down a pipe that [can take it](Self::can_send).
     #[inline]
     pub(crate) fn send(&mut self, id: PipeId, message: Message) {
-        let size = message.size() as u64;
-        self.counters.messages_out += 1;
-        self.counters.bytes_out += size;
         let pipe = &mut self.slab[id];
         pipe.traffic.messages_out += 1;
-        pipe.traffic.bytes_out += size;
+        pipe.traffic.bytes_out += message.size() as u64;
         self.put(id, message);
     }
 
@@ -347,11 +343,8 @@ impl Pipes {
             && !conn.in_handshake()
             && !pipe.conflate
         {
-            let size = message.size() as u64;
-            self.counters.messages_out += 1;
-            self.counters.bytes_out += size;
             pipe.traffic.messages_out += 1;
-            pipe.traffic.bytes_out += size;
+            pipe.traffic.bytes_out += message.size() as u64;
             conn.encode(message, &mut self.pool);
             self.encoded(id);
         } else {
@@ -478,7 +471,26 @@ impl Pipes {
     #[inline]
     pub(crate) fn recv(&mut self, id: PipeId) -> Option<Message> {
         let pipe = &mut self.slab[id];
-        let mut message = match pipe.inq.pop_front() {
+        let mut message = match &mut pipe.link {
+            // What nearly every call meets: nothing was received ahead, the next message is
+            // decoded from what was read.
+            Link::Wire(conn) if pipe.inq.is_empty() && !pipe.conflate && !pipe.failed => {
+                match conn.next(&mut self.pool) {
+                    Ok(Some(message)) if !conn.owes_reply => message,
+                    outcome => self.outcome(id, outcome)?,
+                }
+            }
+            _ => self.recv_queued(id)?,
+        };
+        let pipe = &mut self.slab[id];
+        pipe.traffic.messages_in += 1;
+        pipe.traffic.bytes_in += message.size() as u64;
+        message.origin = Some(pipe.connection_id(id));
+        Some(message)
+    }
+
+    fn recv_queued(&mut self, id: PipeId) -> Option<Message> {
+        let mut message = match self.slab[id].inq.pop_front() {
             Some(message) => message,
             None => self.next(id)?,
         };
@@ -487,17 +499,27 @@ impl Pipes {
                 message = newer;
             }
         }
-        message.origin = Some(self.connection_id(id));
-        let size = message.size() as u64;
-        self.counters.messages_in += 1;
-        self.counters.bytes_in += size;
-        let pipe = &mut self.slab[id];
+        let pipe = &self.slab[id];
         if pipe.ending && pipe.inq.is_empty() {
             self.happened.push((id, Happened::Drained));
         }
-        pipe.traffic.messages_in += 1;
-        pipe.traffic.bytes_in += size;
         Some(message)
+    }
+
+    /// Deals with what a connection's `next` brought besides a message.
+    fn outcome(&mut self, id: PipeId, outcome: Result<Option<Message>, Broken>) -> Option<Message> {
+        if let Some(conn) = self.slab[id].conn()
+            && conn.owes_reply
+        {
+            if conn.peer_ttl.is_some() && !conn.ttl_watched {
+                self.happened.push((id, Happened::Pinged));
+            }
+            self.mark_dirty(id);
+        }
+        outcome.unwrap_or_else(|why| {
+            self.fail(id, why);
+            None
+        })
     }
 
     fn next(&mut self, id: PipeId) -> Option<Message> {
@@ -507,22 +529,10 @@ impl Pipes {
         }
         match &mut pipe.link {
             Link::Down => None,
-            Link::Wire(conn) if conn.in_handshake() => None,
-            Link::Wire(conn) => match conn.next(&mut self.pool) {
-                Ok(message) => {
-                    if conn.owes_reply {
-                        if conn.peer_ttl.is_some() && !conn.ttl_watched {
-                            self.happened.push((id, Happened::Pinged));
-                        }
-                        self.mark_dirty(id);
-                    }
-                    message
-                }
-                Err(why) => {
-                    self.fail(id, why);
-                    None
-                }
-            },
+            Link::Wire(conn) => {
+                let outcome = conn.next(&mut self.pool);
+                self.outcome(id, outcome)
+            }
             Link::Inproc(end) => {
                 let message = end.pop();
                 if message.is_none() && !end.is_open() {
@@ -633,10 +643,7 @@ impl Pipes {
     }
 
     pub(crate) fn connection_id(&self, id: PipeId) -> ConnectionId {
-        let generation = u64::from(self.slab[id].generation);
-        ConnectionId(
-            NonZeroU64::new(generation << 32 | id as u64).expect("generations begin at one"),
-        )
+        self.slab[id].connection_id(id)
     }
 
     /// The pipe of a connection, if it is still the same.

@@ -22,13 +22,29 @@ pub struct Drops {
     pub linger: u64,
 }
 
-/// What the socket counts as it goes.
+/// Messages and bytes that passed through a pipe.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct Traffic {
     pub(crate) messages_in: u64,
     pub(crate) messages_out: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Traffic) {
+        self.messages_in += other.messages_in;
+        self.messages_out += other.messages_out;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+    }
+}
+
+/// What the socket counts besides the traffic of the pipes it has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    /// The traffic of pipes that are gone.
+    pub(crate) past: Traffic,
     pub(crate) dropped: Drops,
     pub(crate) reconnects: u64,
 }

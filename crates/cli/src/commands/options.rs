@@ -17,6 +17,13 @@ pub(super) fn assign(
     };
     let (name, value) = (name.trim(), value.trim());
     let outcome = Options::spec(name).and_then(|row| {
+        if ["SNDTIMEO", "RCVTIMEO"].contains(&row.name()) {
+            let (name, reason) = (
+                row.c_name,
+                "every wait of this command ends as --timeout says",
+            );
+            return Err(OptionError::Unsupported { name, reason });
+        }
         row.permit(kind)?;
         options.set_text(name, value)
     });
@@ -70,7 +77,11 @@ fn distance(a: &str, b: &str) -> usize {
 pub(super) fn help(kind: SocketType) -> String {
     let defaults = Options::default();
     let mut out = format!("Options of {kind} sockets, for --set NAME=VALUE:\n\n");
-    for row in OPTIONS.iter().filter(|row| row.concerns(kind)) {
+    let shown = |name: &str| !name.ends_with("TIMEO");
+    for row in OPTIONS
+        .iter()
+        .filter(|row| row.concerns(kind) && shown(row.name()))
+    {
         let Ok(default) = row.value(&defaults) else {
             continue;
         };
@@ -120,5 +131,6 @@ mod tests {
         let text = help(SocketType::Router);
         assert!(text.contains("router_mandatory = "), "{text}");
         assert!(!text.contains("xpub_"), "{text}");
+        assert!(!text.contains("rcvtimeo"), "{text}");
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn run(args: Watch) -> anyhow::Result<()> {
         opened.context.shutdown();
         outcome
     });
-    println!("{}", totals(&opened.socket.stats()));
+    writeln!(out, "{}", totals(&opened.socket.stats()))?;
     opened.close(outcome.and_then(|()| Ok(interrupt::check()?)))
 }
 

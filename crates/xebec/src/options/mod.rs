@@ -12,6 +12,7 @@
 //!
 //! What the options do does not belong here.
 
+mod descriptor;
 mod filter;
 mod reference;
 mod table;
@@ -23,6 +24,7 @@ use std::fmt;
 
 use zmtp::SocketType;
 
+pub use descriptor::ListeningFd;
 pub use filter::{
     AddressFilter, BadAddressFilter, BadProperty, Property, ReconnectStop, RouterNotify,
 };
@@ -146,11 +148,6 @@ impl<O: 'static> OptionSpec<O> {
     /// Sets the value in `options`.
     pub fn set(&self, options: &mut O, value: &Value) -> Result<(), OptionError> {
         self.settable()?;
-        self.store(options, value)
-    }
-
-    /// Sets the value whether or not the option is honoured.
-    fn store(&self, options: &mut O, value: &Value) -> Result<(), OptionError> {
         (self.write)(options, value, &self.rules).map_err(|fault| match fault {
             Fault::WrongType => OptionError::WrongType {
                 name: self.c_name,

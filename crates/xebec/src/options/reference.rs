@@ -33,6 +33,7 @@ impl<O: 'static> OptionSpec<O> {
         let valid = self.rules.valid;
         let range = match (valid.min, valid.max) {
             _ if self.rust_type == "bool" => "`true` or `false`".to_owned(),
+            _ if self.rust_type == "ListeningFd" => "a listening socket, from code".to_owned(),
             _ if matches!(self.form, Form::Ids) => "a number".to_owned(),
             _ if !self.rules.example.is_empty() => format!("such as `{}`", self.rules.example),
             (i64::MIN, i64::MAX) => "any number".to_owned(),
@@ -62,10 +63,7 @@ impl<O: 'static> OptionSpec<O> {
     }
 
     fn row(&self, out: &mut String, default: &O) {
-        let mut name = format!("`{}`", self.flag());
-        if let Role::Refused(_) = self.rules.role {
-            name.push('*');
-        }
+        let name = format!("`{}`", self.flag());
         let default = match self.text(&(self.read)(default)) {
             text if text.is_empty() => "none".to_owned(),
             text => format!("`{text}`"),
@@ -127,9 +125,7 @@ pub fn reference() -> String {
         row.where_and_when(&mut out);
         out.push('\n');
     }
-    if values.iter().any(|row| row.settable().is_err()) {
-        out.push_str("\n\\* Known and checked, but refused until the engine honours it.\n");
-    }
+
     out.push_str(
         "\n## Contexts\n\n\
          | option | C constant | Rust type | default | valid | meaning |\n\

@@ -19,8 +19,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use zmtp::SocketType::{self, *};
 
+use super::descriptor::ListeningFd;
 use super::filter::{AddressFilter, Property, ReconnectStop, RouterNotify};
 use super::value::{Fault, Field, Form, Value};
+use crate::buffer::BATCH;
 
 /// One option: everything there is to know about it.
 #[derive(Debug)]
@@ -201,7 +203,8 @@ const ROUTING_ID: Valid = Valid {
     zero_first: false,
 };
 const ANY: Valid = range(i64::MIN, i64::MAX);
-const LATER: Role = Role::Refused("the engine does not honour it yet");
+/// A batch is allocated as a whole; the kernel's own buffers are smaller than the largest.
+const BATCH_SIZE: Valid = range(1, 16 << 20);
 
 const fn range(min: i64, max: i64) -> Valid {
     Valid {
@@ -409,12 +412,17 @@ option_table! {
         /// refusing the new one.
         "ZMQ_ROUTER_HANDOVER" 56 => router_handover(bool): bool = false,
             { effect: Now, sockets: &[Router], };
-        /// Exchange raw bytes with peers that do not speak the protocol, as STREAM does.
+        /// Exchange raw bytes with peers that do not speak the protocol, as STREAM does but without
+        /// its notices; an empty message to a peer closes its connection.
         "ZMQ_ROUTER_RAW" 41 => router_raw(bool): bool = false,
             { sockets: &[Router], };
-        /// Deliver an empty message from each peer that connects, from each that goes, or both.
+        /// Deliver an empty message from each peer that connects, from each that goes, or both; not
+        /// over inproc.
         "ZMQ_ROUTER_NOTIFY" 97 => router_notify(RouterNotify): RouterNotify = RouterNotify::NONE,
-            { valid: range(0, 3), example: "connect,disconnect", sockets: &[Router], role: LATER, };
+            {
+                valid: range(0, 3), example: "connect,disconnect", effect: Now,
+                sockets: &[Router],
+            };
         /// Send an empty message to each new peer, so that a ROUTER learns of this socket.
         "ZMQ_PROBE_ROUTER" 51 => probe_router(bool): bool = false,
             { effect: Now, sockets: &[Router, Dealer, Req], };
@@ -438,7 +446,7 @@ option_table! {
         /// As with XPUB_MANUAL; moreover the first message after a subscription goes to that
         /// subscriber alone.
         "ZMQ_XPUB_MANUAL_LAST_VALUE" 98 => xpub_manual_last_value(bool): bool = false,
-            { effect: Now, sockets: &[Xpub], role: LATER, }
+            { effect: Now, sockets: &[Xpub], }
             then |o| o.xpub_manual = o.xpub_manual_last_value;
         /// Wait or fail when a subscriber's queue is full, instead of dropping the message for it.
         "ZMQ_XPUB_NODROP" 69 => xpub_nodrop(bool): bool = false,
@@ -493,15 +501,18 @@ option_table! {
         /// Properties to tell each peer while connecting; their names begin with `X-`.
         "ZMQ_METADATA" 95 => metadata(impl Into<Vec<Property>>): Vec<Property> = Vec::new(),
             { example: "X-Region:eu", };
-        /// A message that each new peer gets first; none if empty.
+        /// A message that goes first on each new connection, before what was queued for the peer;
+        /// none if empty.
         "ZMQ_HELLO_MSG" 110 => hello_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, sockets: &[Router, Dealer], role: LATER, };
-        /// A message to deliver from each peer that has gone; none if empty.
+            { unit: InBytes, effect: Now, sockets: &[Router, Dealer], };
+        /// A message to deliver from each peer that had connected to this socket and has gone; none
+        /// if empty.
         "ZMQ_DISCONNECT_MSG" 111 => disconnect_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, sockets: &[Router], role: LATER, };
-        /// A message to deliver when the connection to a peer is lost and made again; none if empty.
+            { unit: InBytes, effect: Now, sockets: &[Router], };
+        /// A message to deliver whenever a connection that this socket had made is lost; none if
+        /// empty. Not over inproc.
         "ZMQ_HICCUP_MSG" 114 => hiccup_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, sockets: &[Dealer], role: LATER, };
+            { unit: InBytes, effect: Now, sockets: &[Dealer], };
 
         /// Use IPv6 as well as IPv4.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
@@ -547,30 +558,34 @@ option_table! {
             { unit: Millis, none: Some(("system", 0)), };
         /// How long the kernel may poll the network device for a waiting receive (SO_BUSY_POLL).
         "ZMQ_BUSY_POLL" 113 => busy_poll(impl Into<Option<Duration>>): Option<Duration> = None,
-            { unit: Micros, none: Some(("off", 0)), role: LATER, };
-        /// How many bytes to read at once.
-        "ZMQ_IN_BATCH_SIZE" 101 => in_batch_size(usize): usize = 8192,
-            { valid: from(1), unit: InBytes, role: LATER, };
-        /// How many bytes to write at once.
-        "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = 8192,
-            { valid: from(1), unit: InBytes, role: LATER, };
-        /// A descriptor that is already bound and listens, to be used by the next bind.
-        "ZMQ_USE_FD" 89 => use_fd(impl Into<Option<i32>>): Option<i32> = None,
-            { valid: from(-1), none: Some(("none", -1)), role: LATER, };
+            { unit: Micros, none: Some(("off", 0)), };
+        /// The most bytes that one read takes in, but for bodies of 8 KiB or more, which are read at
+        /// their own size. The default is eight times libzmq's: small messages cost a read each
+        /// otherwise, and the buffers are lent, not held.
+        "ZMQ_IN_BATCH_SIZE" 101 => in_batch_size(usize): usize = BATCH,
+            { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
+        /// How many bytes to collect, at most, before they are written. The default is eight times
+        /// libzmq's, for the reason given at IN_BATCH_SIZE.
+        "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = BATCH,
+            { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
+        /// A socket that is already bound and listens, for the next bind to tcp or ipc, which uses it
+        /// up.
+        "ZMQ_USE_FD" 89 => use_fd(impl Into<ListeningFd>): ListeningFd = ListeningFd::NONE,
+            { valid: range(-1, -1), none: Some(("none", -1)), };
         /// Accept tcp connections only from these addresses, if there are any.
         "ZMQ_TCP_ACCEPT_FILTER" 38 => tcp_accept_filter(impl Into<Vec<AddressFilter>>):
             Vec<AddressFilter> = Vec::new(),
-            { example: "10.0.0.0/8", role: LATER, };
+            { example: "10.0.0.0/8", };
         /// Accept ipc connections only from processes of these users, groups or process ids, if there
         /// are any of the three: this lists users.
         "ZMQ_IPC_FILTER_UID" 59 => ipc_filter_uid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
-            { role: LATER, };
-        /// As IPC_FILTER_UID: this lists groups.
+            {};
+        /// As IPC_FILTER_UID: this lists groups, of which the process may be a member in any way.
         "ZMQ_IPC_FILTER_GID" 60 => ipc_filter_gid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
-            { role: LATER, };
+            {};
         /// As IPC_FILTER_UID: this lists process ids.
         "ZMQ_IPC_FILTER_PID" 58 => ipc_filter_pid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
-            { role: LATER, };
+            {};
 
         /// Which of the context's I/O threads may serve new connections: bit 0 for the first thread,
         /// and so on; any if no bit is set.

@@ -342,11 +342,13 @@ impl Core {
             })
             .collect();
         let counters = &st.pipes.counters;
+        let mut total = counters.past;
+        st.pipes.iter().for_each(|(_, pipe)| total += pipe.traffic);
         Stats {
-            messages_in: counters.messages_in,
-            messages_out: counters.messages_out,
-            bytes_in: counters.bytes_in,
-            bytes_out: counters.bytes_out,
+            messages_in: total.messages_in,
+            messages_out: total.messages_out,
+            bytes_in: total.bytes_in,
+            bytes_out: total.bytes_out,
             dropped: counters.dropped,
             queued_in: peers.iter().map(|peer| peer.queued_in).sum(),
             queued_out: peers.iter().map(|peer| peer.queued_out).sum(),

@@ -29,6 +29,8 @@ pub(crate) trait End {
     fn connect(&self, endpoint: &str);
     fn send(&self, parts: &[Vec<u8>]);
     fn recv_within(&self, time: Duration) -> Option<Parts>;
+    /// Has the socket do what it has to do.
+    fn serve(&self);
     /// Sets ROUTING_ID.
     fn identify(&self, id: &[u8]);
     /// Sets PROBE_ROUTER.
@@ -42,6 +44,16 @@ pub(crate) trait End {
             Some(parts) => parts,
             None => panic!("{} received nothing", self.kind()),
         }
+    }
+
+    /// Receives what `other` sends of itself when it finds a new peer. libzmq finds it only when
+    /// its application calls.
+    #[track_caller]
+    fn recv_while_serving(&self, other: &dyn End) -> Parts {
+        until("a message", || {
+            other.serve();
+            self.recv_within(Duration::from_millis(5))
+        })
     }
 
     /// Subscribes or unsubscribes in the way that the type has for it.
@@ -86,6 +98,8 @@ impl End for Socket {
         let message = self.recv_timeout(time).ok()?;
         Some(parts_of(&message))
     }
+
+    fn serve(&self) {}
 
     #[track_caller]
     fn identify(&self, id: &[u8]) {
@@ -133,6 +147,11 @@ impl End for libzmq::Socket {
         let time = i32::try_from(time.as_millis()).unwrap();
         self.set_int(libzmq::RCVTIMEO, time).unwrap();
         self.recv().ok()
+    }
+
+    #[track_caller]
+    fn serve(&self) {
+        self.int(libzmq::EVENTS).unwrap();
     }
 
     #[track_caller]

@@ -70,22 +70,22 @@ pub(in crate::commands) fn run(count: u64, idle: Duration, json: bool) -> anyhow
             "idle_seconds": idle.as_secs_f64(),
             "idle_cpu_seconds": busy.as_secs_f64(),
         });
-        println!("{report}");
+        writeln!(out, "{report}")?;
     } else {
-        println!(
+        writeln!(out, 
             "{} idle connections held by one PULL over tcp",
             grouped(count)
-        );
-        println!(
+        )?;
+        writeln!(out, 
             "memory      {each:.0} bytes a connection ({:.1} MB in all)",
             memory as f64 / 1e6
-        );
-        println!("established in {}", humane(time));
-        println!(
+        )?;
+        writeln!(out, "established in {}", humane(time))?;
+        writeln!(out, 
             "processor   {} in {} of idleness",
             humane(busy),
             humane(idle)
-        );
+        )?;
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(in crate::commands) fn run(args: Latency) -> anyhow::Result<()> {
         _ => both(&args)?,
     };
     if ends.json {
-        println!("{report}");
+        writeln!(out, "{report}")?;
     } else {
         print(&args, &report);
     }
@@ -132,19 +132,19 @@ fn ask(context: &Context, ends: &BenchEnds, endpoint: &str, count: u64) -> anyho
 
 fn print(args: &Latency, report: &Value) {
     let ends = &args.bench;
-    println!(
+    writeln!(out, 
         "REQ to REP and back {}, {} round trips of {}",
         whereabouts(ends),
         grouped(args.count),
         size_text(ends.size)
-    );
+    )?;
     let micros = |name: &str| {
         humane(Duration::from_secs_f64(
             report[name].as_f64().unwrap_or_default() / 1e6,
         ))
     };
     if let Some(rate) = report["round_trips_per_second"].as_f64() {
-        println!(
+        writeln!(out, 
             "round trip  p50 {}, p99 {}, p99.9 {}, mean {}, from {} to {}",
             micros("p50_us"),
             micros("p99_us"),
@@ -152,8 +152,8 @@ fn print(args: &Latency, report: &Value) {
             micros("mean_us"),
             micros("min_us"),
             micros("max_us")
-        );
-        println!("rate        {} round trips/s", grouped(rate as u64));
+        )?;
+        writeln!(out, "rate        {} round trips/s", grouped(rate as u64))?;
     }
     let cpu = seconds(report, "cpu_seconds").as_secs_f64();
     let whose = match (&ends.server, &ends.client) {
@@ -162,8 +162,8 @@ fn print(args: &Latency, report: &Value) {
     };
     // A round trip is two messages.
     let per_million = Duration::from_secs_f64(cpu * 1e6 / (2.0 * args.count as f64));
-    println!(
+    writeln!(out, 
         "processor   {} a million messages ({whose}; a round trip is two)",
         humane(per_million)
-    );
+    )?;
 }

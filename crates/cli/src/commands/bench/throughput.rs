@@ -33,7 +33,7 @@ pub(in crate::commands) fn run(args: Throughput) -> anyhow::Result<()> {
         _ => both(&args)?,
     };
     if ends.json {
-        println!("{report}");
+        writeln!(out, "{report}")?;
     } else {
         print(&args, &report);
     }
@@ -129,26 +129,26 @@ fn print(args: &Throughput, report: &Value) {
     let ends = &args.bench;
     let cpu = seconds(report, "cpu_seconds");
     let per_million = Duration::from_secs_f64(cpu.as_secs_f64() * 1e6 / args.count as f64);
-    println!(
+    writeln!(out, 
         "PUSH to PULL {}, {} messages of {}",
         whereabouts(ends),
         grouped(args.count),
         size_text(ends.size)
-    );
+    )?;
     if let Some(rate) = report["messages_per_second"].as_f64() {
-        println!(
+        writeln!(out, 
             "throughput  {} messages/s, {:.1} MB/s",
             grouped(rate as u64),
             rate * ends.size as f64 / 1e6
-        );
-        println!("time        {}", humane(seconds(report, "seconds")));
+        )?;
+        writeln!(out, "time        {}", humane(seconds(report, "seconds")))?;
     }
     let whose = match (&ends.server, &ends.client) {
         (None, None) => "both ends",
         _ => "this end",
     };
-    println!(
+    writeln!(out, 
         "processor   {} a million messages ({whose})",
         humane(per_million)
-    );
+    )?;
 }

@@ -19,12 +19,13 @@ mod text;
 mod words;
 pub(super) mod worker;
 
+use std::fmt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use xebec::{
     Context, EventKind, Interest, Message, Monitor, PollError, PollItem, Pull, Push, RecvError,
     SendErrorKind, Xpub, poll,
@@ -50,12 +51,12 @@ pub(super) fn run(args: Demo) -> anyhow::Result<()> {
         None => Text::find(),
     };
     let lines = text.lines().count() as u64;
-    println!(
+    writeln!(out, 
         "text      {} lines, {:.1} MB: {}",
         grouped(lines),
         megabytes(text.body.len() as u64),
         text.origin
-    );
+    )?;
     let workers = args.workers.unwrap_or_else(|| {
         let processors = thread::available_parallelism().map_or(2, |n| n.get());
         processors.clamp(2, 256) as u16
@@ -71,14 +72,14 @@ pub(super) fn run(args: Demo) -> anyhow::Result<()> {
     alone.count(&text.body);
     let alone_time = start.elapsed();
     summarise(&outcome, workers, lines);
-    println!(
+    writeln!(out, 
         "alone     a single-threaded count takes {}",
         humane(alone_time)
-    );
+    )?;
     if alone != outcome.words {
         bail!("the pipeline's counts and the single-threaded counts differ");
     }
-    println!("result    equal");
+    writeln!(out, "result    equal")?;
     Ok(())
 }
 
@@ -97,13 +98,13 @@ fn megabytes(bytes: u64) -> f64 {
 
 fn summarise(outcome: &Outcome, workers: u16, lines: u64) {
     let seconds = outcome.time.as_secs_f64().max(1e-9);
-    println!(
+    writeln!(out, 
         "pipeline  {} lines through {workers} worker processes in {}: {} messages/s, {:.1} MB/s",
         grouped(lines),
         humane(outcome.time),
         grouped((lines as f64 / seconds) as u64),
         megabytes(outcome.bytes) / seconds
-    );
+    )?;
     let share = |(n, share): (usize, &u64)| {
         format!(
             "{}: {:.1} %",
@@ -112,18 +113,18 @@ fn summarise(outcome: &Outcome, workers: u16, lines: u64) {
         )
     };
     let shares: Vec<String> = outcome.shares.iter().enumerate().map(share).collect();
-    println!("workers   {}", shares.join("  "));
-    println!(
+    writeln!(out, "workers   {}", shares.join("  "))?;
+    writeln!(out, 
         "words     {}, of which {} different; the commonest:",
         grouped(outcome.words.total()),
         grouped(outcome.words.different() as u64)
-    );
+    )?;
     for (word, count) in outcome.words.commonest(10) {
-        println!(
+        writeln!(out, 
             "          {:>12}  {}",
             grouped(count),
             String::from_utf8_lossy(word)
-        );
+        )?;
     }
 }
 
@@ -413,10 +414,17 @@ impl Progress {
     const PERIOD: Duration = Duration::from_secs(2);
 
     fn new(lines: u64) -> Self {
-        let style = "counting  {wide_bar} {percent:>3} %  {human_pos} lines  {per_sec}  {eta} left";
+        let style =
+            "counting  {wide_bar} {percent:>3} %  {human_pos} lines  {rate} lines/s  {eta} left";
         let bar = ProgressBar::new(lines);
         if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+            bar.set_style(style.with_key(
+                "rate",
+                |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    // Only a broken terminal refuses it.
+                    let _ = out.write_str(&grouped(state.per_sec() as u64));
+                },
+            ));
         }
         Progress {
             bar,

@@ -122,6 +122,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
                     name.len() >= head.len() + tail.len()
                         && name.starts_with(head)
                         && name.ends_with(tail)
+                        && !path.is_symlink()
                 })
                 .collect(),
             _ => found.into_iter().map(|dir| dir.join(name)).collect(),
