@@ -65,7 +65,8 @@ pub(crate) fn check() -> Result<(), Stop> {
     }
 }
 
-/// From here on the first signal ends the process: for the last wait, which nothing else can end.
-pub(crate) fn end_at_once() {
-    watch().impatient.store(true, Ordering::SeqCst);
+/// Whether from here on the first signal ends the process: for stretches that nothing else can
+/// end, and that leave nothing to clean up.
+pub(crate) fn end_at_once(on: bool) {
+    watch().impatient.store(on, Ordering::SeqCst);
 }

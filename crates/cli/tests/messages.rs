@@ -317,6 +317,23 @@ fn stream_talks_to_plain_tcp() {
 }
 
 #[test]
+fn an_output_that_is_closed_is_no_failure() {
+    let file = Scratch::new("closed", b"a text\n");
+    for args in [
+        &["demo", file.path()][..],
+        &["--help"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let mut xebec = command(args).spawn().unwrap();
+        drop(xebec.stdout.take());
+        let ended = xebec.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{args:?} {ended:?}");
+        assert_eq!(ended.stderr, b"", "{args:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut pull = command(&["pull", "tcp://127.0.0.1:*"]).spawn().unwrap();
     drop(pull.stdout.take());

@@ -10,11 +10,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-
-use parking_lot::Mutex;
 
 use crate::message::Message;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, fence};
 
 /// Where one socket keeps note of which of its inproc pipes have news, and how it is woken.
 pub(crate) trait Inbox: Send + Sync {
@@ -214,7 +212,7 @@ impl Drop for End {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(xebec_model)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;

@@ -87,6 +87,8 @@ pub(crate) struct Conn {
     pub(crate) readable: bool,
     /// The kernel has room; cleared when it said that it has not.
     pub(crate) writable: bool,
+    /// The kernel said that the end follows what there is to read: it will not say so again.
+    pub(crate) hung: bool,
     /// Something was received since this was last cleared (by the heartbeat).
     pub(crate) heard: bool,
     /// The peer asks to be given up after this much silence (the TTL of its pings).
@@ -124,6 +126,7 @@ impl Conn {
             outgoing: Outgoing::default(),
             readable: true,
             writable: true,
+            hung: false,
             heard: false,
             peer_ttl: None,
             heard_since_ttl: false,
@@ -228,7 +231,7 @@ impl Conn {
                     self.incoming.filled(n);
                     // A short read emptied the kernel's buffer: the next arrival is a new edge.
                     // Zero is the end of the stream and is dealt with below.
-                    self.readable = n == size || n == 0;
+                    self.readable = n == size || n == 0 || self.hung;
                 }
                 result
             }

@@ -80,6 +80,7 @@ impl Shared {
         kind: SocketType,
         mut options: Options,
     ) -> Result<Arc<Core>, SocketError> {
+        self.options.check().map_err(SocketError::Option)?;
         if self.options.ipv6 {
             options.ipv6 = true;
         }

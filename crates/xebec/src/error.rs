@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::message::Message;
+use crate::options::OptionError;
 
 /// A message that was not sent, and why. The message comes back to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +125,8 @@ pub enum SocketError {
     System(io::Error),
     /// The type is not one that this version has.
     Unsupported(zmtp::SocketType),
+    /// An option, of the socket or of its context, is not valid or not for this type (EINVAL).
+    Option(OptionError),
 }
 
 impl fmt::Display for SocketError {
@@ -141,6 +144,7 @@ impl fmt::Display for SocketError {
             SocketError::Unsupported(kind) => {
                 write!(f, "sockets of type {} are not supported yet", kind.name())
             }
+            SocketError::Option(error) => error.fmt(f),
         }
     }
 }

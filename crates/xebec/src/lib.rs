@@ -56,6 +56,7 @@ mod proxy;
 mod signal;
 mod socket;
 mod stats;
+mod sync;
 mod sys;
 mod topics;
 mod transport;

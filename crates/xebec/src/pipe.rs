@@ -18,10 +18,11 @@ use bytes::Bytes;
 use slab::Slab;
 use zmtp::{Metadata, SocketType, Version};
 
-use crate::buffer::{BATCH, Pool};
+use crate::buffer::Pool;
 use crate::channel::End;
 use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
+use crate::options::Options;
 use crate::stats::{Counters, Traffic};
 
 /// Names a pipe of a socket; reused after the pipe is gone.
@@ -95,18 +96,20 @@ pub(crate) struct Pipe {
     pub(crate) info: Arc<PeerInfo>,
     /// A routing id given to the peer by this side (CONNECT_ROUTING_ID).
     pub(crate) assigned_id: Option<Bytes>,
+    /// The socket's options as they were when it was bound or connected here.
+    pub(crate) options: Arc<Options>,
 }
 
 impl Pipe {
-    pub(crate) fn new(link: Link, sndhwm: usize, rcvhwm: usize, conflate: bool) -> Self {
+    pub(crate) fn new(options: Arc<Options>) -> Self {
         let limit = |hwm| if hwm == 0 { usize::MAX } else { hwm };
         Pipe {
-            link,
+            link: Link::Down,
             outq: VecDeque::new(),
             inq: VecDeque::new(),
-            sndhwm: limit(sndhwm),
-            rcvhwm: limit(rcvhwm),
-            conflate,
+            sndhwm: limit(options.sndhwm),
+            rcvhwm: limit(options.rcvhwm),
+            conflate: options.conflate,
             attached: false,
             ending: false,
             dialer: None,
@@ -119,6 +122,7 @@ impl Pipe {
             generation: 0,
             info: Arc::default(),
             assigned_id: None,
+            options,
         }
     }
 
@@ -194,6 +198,8 @@ pub(crate) struct Pipes {
     last_flush: Instant,
     /// Output waits for company and the background thread knows.
     deferring: bool,
+    /// A word is owed to a peer and the background thread knows.
+    owing: bool,
     generation: u32,
 }
 
@@ -208,6 +214,7 @@ impl Pipes {
             counters: Counters::default(),
             last_flush: Instant::now() - SILENCE,
             deferring: false,
+            owing: false,
             generation: 0,
         }
     }
@@ -285,6 +292,12 @@ impl Pipes {
         }
     }
 
+    /// Takes the options that concern all pipes.
+    pub(crate) fn configure(&mut self, options: &Options) {
+        self.pool
+            .resize(options.in_batch_size, options.out_batch_size);
+    }
+
     pub(crate) fn mend(&mut self, id: PipeId) {
         self.slab[id].failed = false;
     }
@@ -308,7 +321,8 @@ impl Pipes {
             return true;
         }
         match &mut pipe.link {
-            Link::Down => pipe.outq.len() < pipe.sndhwm,
+            // With IMMEDIATE nothing queues while there is no connection.
+            Link::Down => !pipe.options.immediate && pipe.outq.len() < pipe.sndhwm,
             Link::Inproc(end) => end.is_open() && end.has_room(),
             Link::Wire(conn) => {
                 if pipe.outq.len() + conn.unwritten_messages() < pipe.sndhwm {
@@ -339,7 +353,7 @@ impl Pipes {
         let pipe = &mut self.slab[id];
         if let Link::Wire(conn) = &mut pipe.link
             && pipe.outq.is_empty()
-            && conn.unwritten() < BATCH
+            && conn.unwritten() < self.pool.out_batch
             && !conn.in_handshake()
             && !pipe.conflate
         {
@@ -360,7 +374,7 @@ impl Pipes {
         match &mut pipe.link {
             Link::Wire(conn)
                 if pipe.outq.is_empty()
-                    && conn.unwritten() < if pipe.conflate { 1 } else { BATCH }
+                    && conn.unwritten() < if pipe.conflate { 1 } else { self.pool.out_batch }
                     && !conn.in_handshake() =>
             {
                 conn.encode(&message, &mut self.pool);
@@ -378,8 +392,8 @@ impl Pipes {
 
     #[inline]
     fn encoded(&mut self, id: PipeId) {
-        let pipe = &self.slab[id];
-        if pipe.conn().is_some_and(|conn| conn.unwritten() >= BATCH) {
+        let (pipe, batch) = (&self.slab[id], self.pool.out_batch);
+        if pipe.conn().is_some_and(|conn| conn.unwritten() >= batch) {
             self.flush(id);
         } else if !pipe.dirty {
             self.mark_dirty(id);
@@ -402,7 +416,7 @@ impl Pipes {
         }
         let mut result = Ok(());
         loop {
-            let limit = if pipe.conflate { 1 } else { BATCH };
+            let limit = if pipe.conflate { 1 } else { self.pool.out_batch };
             while conn.unwritten() < limit
                 && let Some(message) = pipe.outq.pop_front()
             {
@@ -448,9 +462,17 @@ impl Pipes {
         true
     }
 
+    /// Whether, at the end of a receive, a word is owed to a peer (a pong, or that there is room
+    /// again) that the background thread does not know of. It must: the application may stay away.
+    #[inline]
+    pub(crate) fn after_recv(&mut self) -> bool {
+        !self.dirty.is_empty() && !self.deferring && !std::mem::replace(&mut self.owing, true)
+    }
+
     /// Writes everything that waits for company.
     pub(crate) fn flush_dirty(&mut self) {
         self.deferring = false;
+        self.owing = false;
         if self.dirty.is_empty() {
             return;
         }

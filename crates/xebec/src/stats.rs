@@ -6,7 +6,7 @@ use crate::message::ConnectionId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drops {
-    /// A ROUTER (or a REP whose requester is gone) had no such peer.
+    /// A ROUTER (or a REP whose requester is gone) had no such peer, or an XSUB no publisher.
     pub unroutable: u64,
     /// A publisher's or ROUTER's pipe to a slow peer was at its high-water mark.
     pub high_water_mark: u64,

@@ -17,6 +17,9 @@ pub(crate) struct Ready {
     pub(crate) token: u64,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
+    /// The peer has ended its side, or the connection is broken: the end comes after what is
+    /// left to read, without another report.
+    pub(crate) hung: bool,
 }
 
 /// A set of descriptors to wait for.
@@ -91,6 +94,7 @@ impl EventSet {
                 token: event.data.u64(),
                 readable: flags.intersects(epoll::EventFlags::IN | hung),
                 writable: flags.intersects(epoll::EventFlags::OUT | hung),
+                hung: flags.intersects(hung),
             }
         }));
         events.0.len()

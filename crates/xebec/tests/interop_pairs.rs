@@ -131,8 +131,8 @@ fn converse((a, a_id): Named<'_>, (b, b_id): Named<'_>) -> bool {
             stream(b, &[a_id], a, &[]);
         }
         (Router, Router) => {
-            assert_same(&a.recv_while_serving(b), &parts(&[b_id, b""]));
-            assert_same(&b.recv_while_serving(a), &parts(&[a_id, b""]));
+            assert_same(&a.hear_while_serving(b), &parts(&[b_id, b""]));
+            assert_same(&b.hear_while_serving(a), &parts(&[a_id, b""]));
             stream(a, &[b_id], b, &[a_id]);
             stream(b, &[a_id], a, &[b_id]);
         }
@@ -149,10 +149,10 @@ fn converse((a, a_id): Named<'_>, (b, b_id): Named<'_>) -> bool {
 fn stream(from: &dyn End, sent: &[&[u8]], to: &dyn End, received: &[&[u8]]) {
     let shapes = shapes();
     for shape in &shapes {
-        from.send(&behind(sent, shape));
+        from.say(&behind(sent, shape));
     }
     for shape in &shapes {
-        assert_same(&to.recv(), &behind(received, shape));
+        assert_same(&to.hear(), &behind(received, shape));
     }
 }
 
@@ -160,39 +160,39 @@ fn stream(from: &dyn End, sent: &[&[u8]], to: &dyn End, received: &[&[u8]]) {
 fn take_turns(client: &dyn End, asked: &[&[u8]], server: &dyn End, served: &[&[u8]]) {
     let shapes = shapes();
     for (request, reply) in shapes.iter().zip(shapes.iter().rev()) {
-        client.send(&behind(asked, request));
-        assert_same(&server.recv(), &behind(served, request));
-        server.send(&behind(served, reply));
-        assert_same(&client.recv(), &behind(asked, reply));
+        client.say(&behind(asked, request));
+        assert_same(&server.hear(), &behind(served, request));
+        server.say(&behind(served, reply));
+        assert_same(&client.hear(), &behind(asked, reply));
     }
 }
 
 fn publish(publisher: &dyn End, subscriber: &dyn End) {
     subscribe(publisher, subscriber, b"A");
-    publisher.send(&parts(&["B", "not asked for"]));
-    publisher.send(&parts(&["", "not asked for"]));
-    publisher.send(&parts(&["A"]));
-    publisher.send(&parts(&["B", "A"]));
-    publisher.send(&parts(&["Abc", "", "longer than the prefix"]));
+    publisher.say(&parts(&["B", "not asked for"]));
+    publisher.say(&parts(&["", "not asked for"]));
+    publisher.say(&parts(&["A"]));
+    publisher.say(&parts(&["B", "A"]));
+    publisher.say(&parts(&["Abc", "", "longer than the prefix"]));
     let shapes: Vec<Parts> = shapes().iter().map(with_topic).collect();
-    shapes.iter().for_each(|message| publisher.send(message));
-    assert_same(&subscriber.recv(), &parts(&["A"]));
+    shapes.iter().for_each(|message| publisher.say(message));
+    assert_same(&subscriber.hear(), &parts(&["A"]));
     assert_same(
-        &subscriber.recv(),
+        &subscriber.hear(),
         &parts(&["Abc", "", "longer than the prefix"]),
     );
     for message in &shapes {
-        assert_same(&subscriber.recv(), message);
+        assert_same(&subscriber.hear(), message);
     }
 
     // A topic of any length and any octets.
     unsubscribe(publisher, subscriber, b"A");
     let long = interop::body(1000);
     subscribe(publisher, subscriber, &long);
-    publisher.send(&parts(&["A", "not any more"]));
-    publisher.send(&[long[..999].to_vec()]);
-    publisher.send(&[long.clone(), b"long".to_vec()]);
-    assert_same(&subscriber.recv(), &[long, b"long".to_vec()]);
+    publisher.say(&parts(&["A", "not any more"]));
+    publisher.say(&[long[..999].to_vec()]);
+    publisher.say(&[long.clone(), b"long".to_vec()]);
+    assert_same(&subscriber.hear(), &[long, b"long".to_vec()]);
 
     // All topics.
     subscribe(publisher, subscriber, b"");
@@ -210,22 +210,22 @@ fn with_topic(shape: &Parts) -> Parts {
 fn subscribe(publisher: &dyn End, subscriber: &dyn End, topic: &[u8]) {
     subscriber.subscribe(topic);
     if publisher.kind() == SocketType::Xpub {
-        let news = publisher.recv_while_serving(subscriber);
+        let news = publisher.hear_while_serving(subscriber);
         return assert_same(&news, &[subscription(topic, true)]);
     }
     // A PUB does not tell.
     until("a subscription", || {
-        publisher.send(&parts(&[topic, b"?"]));
-        subscriber.recv_within(Duration::from_millis(5))
+        publisher.say(&parts(&[topic, b"?"]));
+        subscriber.hear_within(Duration::from_millis(5))
     });
-    publisher.send(&parts(&[topic, b"."]));
-    while subscriber.recv() != parts(&[topic, b"."]) {}
+    publisher.say(&parts(&[topic, b"."]));
+    while subscriber.hear() != parts(&[topic, b"."]) {}
 }
 
 /// Unsubscribes. A PUB does not tell when it knows, but before a later subscription.
 fn unsubscribe(publisher: &dyn End, subscriber: &dyn End, topic: &[u8]) {
     subscriber.unsubscribe(topic);
     if publisher.kind() == SocketType::Xpub {
-        assert_same(&publisher.recv(), &[subscription(topic, false)]);
+        assert_same(&publisher.hear(), &[subscription(topic, false)]);
     }
 }

@@ -183,7 +183,7 @@ impl Opened {
             let _ = self.socket.set("linger", "0");
         }
         let queued = self.socket.stats().queued_out;
-        interrupt::end_at_once();
+        interrupt::end_at_once(true);
         let (ended, waiting) = mpsc::channel::<()>();
         let talk = self.talk;
         thread::spawn(move || {

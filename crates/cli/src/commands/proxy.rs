@@ -69,7 +69,7 @@ pub(super) fn run(args: args::Proxy) -> anyhow::Result<()> {
     }
     talk.note(format_args!("front: {}", totals(&front.stats())));
     talk.note(format_args!("back: {}", totals(&back.stats())));
-    interrupt::end_at_once();
+    interrupt::end_at_once(true);
     drop((front, back, capture, control));
     context.term();
     Ok(interrupt::check()?)

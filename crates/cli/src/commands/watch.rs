@@ -33,8 +33,11 @@ pub(super) fn run(args: Watch) -> anyhow::Result<()> {
         opened.context.shutdown();
         outcome
     });
-    writeln!(out, "{}", totals(&opened.socket.stats()))?;
-    opened.close(outcome.and_then(|()| Ok(interrupt::check()?)))
+    let totals = writeln!(io::stdout(), "{}", totals(&opened.socket.stats()));
+    opened.close(outcome.and_then(|()| {
+        totals?;
+        Ok(interrupt::check()?)
+    }))
 }
 
 /// Ends every call on the context's sockets when a signal comes.

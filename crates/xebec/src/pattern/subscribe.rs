@@ -20,6 +20,7 @@ pub(crate) struct Subscriber {
     extended: bool,
     invert: bool,
     verbose_unsubscribe: bool,
+    only_first: bool,
 }
 
 impl Subscriber {
@@ -31,6 +32,7 @@ impl Subscriber {
             extended,
             invert: false,
             verbose_unsubscribe: false,
+            only_first: false,
         }
     }
 
@@ -39,6 +41,20 @@ impl Subscriber {
             // One that is not connected is told everything when it is.
             if pipes.pipe(id).is_up() {
                 pipes.put(id, message.clone());
+            }
+        }
+    }
+
+    /// Sends a message that is no subscription to all publishers.
+    fn send_own(&self, pipes: &mut Pipes, message: &Message) {
+        if self.inn.0.iter().next().is_none() {
+            pipes.counters.dropped.unroutable += 1;
+        }
+        for id in self.inn.0.iter() {
+            if pipes.can_send(id) {
+                pipes.send_copy(id, message);
+            } else {
+                pipes.counters.dropped.high_water_mark += 1;
             }
         }
     }
@@ -83,18 +99,17 @@ impl Pattern for Subscriber {
         if !self.extended {
             return Err(SendError::unsupported(message));
         }
-        match message.first().as_bytes() {
-            [1, topic @ ..] => drop(self.subscribe(pipes, topic, true)),
-            [0, topic @ ..] => drop(self.subscribe(pipes, topic, false)),
-            _ => {
-                for id in self.inn.0.iter() {
-                    if pipes.can_send(id) {
-                        pipes.send_copy(id, &message);
-                    } else {
-                        pipes.counters.dropped.high_water_mark += 1;
-                    }
+        let mut own = Vec::new();
+        for (i, frame) in message.into_frames().into_iter().enumerate() {
+            match frame.as_bytes() {
+                [on @ (0 | 1), topic @ ..] if i == 0 || (own.is_empty() && !self.only_first) => {
+                    self.subscribe(pipes, topic, *on == 1);
                 }
+                _ => own.push(frame),
             }
+        }
+        if !own.is_empty() {
+            self.send_own(pipes, &own.into_iter().collect());
         }
         Ok(())
     }
@@ -134,5 +149,6 @@ impl Pattern for Subscriber {
     fn configure(&mut self, options: &Options) {
         self.invert = options.invert_matching;
         self.verbose_unsubscribe = options.xsub_verbose_unsubscribe;
+        self.only_first = options.only_first_subscribe;
     }
 }

@@ -17,7 +17,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 use zmtp::SocketType;
@@ -100,7 +99,7 @@ pub(super) enum Phase {
 
 /// Everything behind a socket's lock.
 pub(crate) struct State {
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     pub(super) pattern: Box<dyn Pattern>,
     pub(crate) pipes: Pipes,
     pub(super) listeners: Slab<Listening>,
@@ -113,7 +112,7 @@ pub(crate) struct State {
     pub(crate) monitors: Monitors,
     pub(super) phase: Phase,
     pub(crate) last_endpoint: Option<String>,
-    pub(super) assigned_id: Option<Bytes>,
+
     pub(super) generation: u32,
     events: Events,
     spin: Spin,
@@ -191,6 +190,9 @@ impl Core {
         options: Options,
     ) -> Result<Arc<Self>, SocketError> {
         let pattern = pattern::of(kind, &options).ok_or(SocketError::Unsupported(kind))?;
+        options.check_for(kind).map_err(SocketError::Option)?;
+        let mut pipes = Pipes::new();
+        pipes.configure(&options);
         let io = ctx
             .io_thread(options.affinity)
             .map_err(SocketError::System)?;
@@ -206,9 +208,9 @@ impl Core {
             io,
             token: OnceLock::new(),
             state: Mutex::new(State {
-                options,
+                options: Arc::new(options),
                 pattern,
-                pipes: Pipes::new(),
+                pipes,
                 listeners: Slab::new(),
                 dialers: Slab::new(),
                 inproc_names: Vec::new(),
@@ -218,7 +220,7 @@ impl Core {
                 monitors: Monitors::default(),
                 phase: Phase::Open,
                 last_endpoint: None,
-                assigned_id: None,
+
                 generation: 0,
                 events: Events::default(),
                 spin: Spin::new(ctx.cpus()),
@@ -431,6 +433,12 @@ impl Core {
             None if st.pipes.unread_len() > 0 => self.come_again(st),
             None => {}
         }
+        if st.pipes.after_recv() {
+            self.io.start_tick(self.io_token());
+        }
+        if st.pipes.after_recv() {
+            self.io.start_tick(self.io_token());
+        }
         if self.signal.is_awaited() && st.pattern.can_recv(&mut st.pipes) {
             self.signal.raise();
         }
@@ -524,11 +532,7 @@ impl Core {
         st.lease.leave();
         match waited {
             Waited::Ready => {
-                if st.wired {
-                    self.harvest(&mut st);
-                } else {
-                    self.signal.alarm().clear();
-                }
+                self.harvest(&mut st);
                 self.settle(&mut st);
                 (st, None)
             }
@@ -600,9 +604,6 @@ impl Core {
     pub(crate) fn leave_poll(self: &Arc<Self>, soon: bool) {
         let mut st = self.lock();
         st.lease.leave();
-        if !st.wired {
-            self.signal.alarm().clear();
-        }
         if soon {
             self.come_again(&mut st);
         } else if st.lease.give_back() {
@@ -623,7 +624,7 @@ impl Core {
             self.set.wait(&mut events, Some(Duration::ZERO));
             for ready in events.iter() {
                 match Token::decode(ready.token) {
-                    Token::Wake => self.signal.alarm().clear(),
+                    Token::Wake => {}
                     token => {
                         any = true;
                         self.on_ready(st, token, ready);
@@ -660,6 +661,8 @@ impl Core {
         };
         conn.readable |= ready.readable;
         conn.writable |= ready.writable;
+        conn.hung |= ready.hung;
+        conn.hung |= ready.hung;
         if conn.in_handshake() {
             return self.shake(st, id);
         }

@@ -7,7 +7,7 @@
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ use crate::conn::{Broken, Conn};
 use crate::endpoint::Endpoint;
 use crate::error::{AddressError, AddressErrorKind};
 use crate::monitor::{Event, EventKind};
-use crate::options::ReconnectStop;
+use crate::options::{ListeningFd, Options, ReconnectStop};
 use crate::pipe::{Link, PeerInfo, Pipe, PipeId};
 use crate::transport::resolve::{ResolveError, ResolveJob, resolve_now};
-use crate::transport::{self, Connecting, ListenError, Stream, StreamOptions};
+use crate::transport::{self, Connecting, Kind, ListenError, Stream, StreamOptions};
 
 /// How soon accepting is tried again after descriptors ran out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -38,6 +38,8 @@ pub(super) struct Listening {
     /// As the caller gave it and as it turned out.
     given: String,
     actual: String,
+    /// The socket's options as they were when it was bound here.
+    options: Arc<Options>,
 }
 
 /// An endpoint that the socket connects to, again and again.
@@ -120,8 +122,15 @@ impl Core {
             return self.bind_inproc(name, text);
         }
         self.check_transport(&endpoint, text)?;
-        let options = self.lock().stream_options();
-        let listener = match transport::Listener::bind(&endpoint, &options) {
+        let (options, use_fd) = {
+            let mut st = self.lock();
+            (st.snapshot(), st.take_fd())
+        };
+        let stream_options = StreamOptions {
+            use_fd,
+            ..stream_options(&options)
+        };
+        let listener = match transport::Listener::bind(&endpoint, &stream_options) {
             Ok(listener) => listener,
             Err(error) => {
                 let st = self.lock();
@@ -144,6 +153,7 @@ impl Core {
             listener,
             given: text.to_owned(),
             actual: actual.clone(),
+            options,
         });
         st.monitors
             .tell(|| Event::new(EventKind::Listening, &actual));
@@ -186,13 +196,12 @@ impl Core {
         {
             return Ok(());
         }
-        let mut pipe = st.new_pipe(Link::Down);
+        let mut pipe = st.new_pipe();
         pipe.info = Arc::new(PeerInfo {
             endpoint: canonical.clone(),
             address: canonical,
             ..PeerInfo::default()
         });
-        pipe.assigned_id = st.assigned_id.take();
         let immediate = st.options.immediate;
         let pipe = st.pipes.insert(pipe);
         st.generation += 1;
@@ -329,8 +338,7 @@ impl Core {
             let mut guard = self.lock_for_link();
             let st = &mut *guard;
             st.last_endpoint = Some(text.to_owned());
-            let mut pipe = st.new_pipe(Link::Down);
-            pipe.assigned_id = st.assigned_id.take();
+            let mut pipe = st.new_pipe();
             pipe.info = Arc::new(PeerInfo {
                 endpoint: text.to_owned(),
                 address: text.to_owned(),
@@ -424,7 +432,8 @@ impl Core {
 
     fn accepted(self: &Arc<Self>, st: &mut State, index: usize, endpoint: &str, stream: Stream) {
         let address = stream.peer_address();
-        if let Some(why) = st.refuses(&stream) {
+        let options = st.listeners[index].options.clone();
+        if let Some(why) = refusal(&options, &stream) {
             return st.monitors.tell(|| {
                 Event::new(EventKind::AcceptFailed, endpoint)
                     .peer(&address)
@@ -433,7 +442,7 @@ impl Core {
         }
         st.monitors
             .tell(|| Event::new(EventKind::Accepted, endpoint).peer(&address));
-        let mut pipe = st.new_pipe(Link::Down);
+        let mut pipe = Pipe::new(options);
         pipe.listener = Some(index);
         pipe.info = Arc::new(PeerInfo {
             endpoint: endpoint.to_owned(),
@@ -453,21 +462,20 @@ impl Core {
         {
             return st.pipes.fail(id, error.into());
         }
-        let conn = if self.kind == SocketType::Stream {
+        let options = st.pipes.pipe(id).options.clone();
+        let raw = self.kind == SocketType::Stream || options.router_raw;
+        let conn = if raw {
             Conn::raw(stream)
         } else {
-            let limit = st
-                .options
-                .maxmsgsize
-                .unwrap_or(usize::MAX)
-                .min(self.ctx.max_message_size());
-            Conn::zmtp(stream, st.local(self.kind), limit as u64)
+            let limit = options.maxmsgsize.unwrap_or(usize::MAX);
+            let limit = limit.min(self.ctx.max_message_size());
+            Conn::zmtp(stream, local(self.kind, &options), limit as u64)
         };
         st.pipes.pipe_mut(id).link = Link::Wire(Box::new(conn));
-        if self.kind == SocketType::Stream {
+        if raw {
             return self.established(st, id, None);
         }
-        if let Some(limit) = st.options.handshake_ivl {
+        if let Some(limit) = options.handshake_ivl {
             self.set_timer(st, Instant::now() + limit, Alarm::Handshake(id, generation));
         }
         self.shake(st, id);
@@ -536,7 +544,7 @@ impl Core {
             st.pipes.mark_unread(id);
             st.pattern.readable(id);
         }
-        if let Some(every) = st.options.heartbeat_ivl
+        if let Some(every) = st.pipes.pipe(id).options.heartbeat_ivl
             && st
                 .pipes
                 .pipe(id)
@@ -560,8 +568,8 @@ impl Core {
 
     /// Begins an attempt to connect: finds the addresses.
     fn dial(self: &Arc<Self>, st: &mut State, index: usize) {
-        let ipv6 = st.options.ipv6;
         let dialer = &mut st.dialers[index];
+        let ipv6 = st.pipes.pipe(dialer.pipe).options.ipv6;
         let Endpoint::Tcp(tcp) = &dialer.endpoint else {
             return self.dial_next(st, index);
         };
@@ -610,8 +618,8 @@ impl Core {
 
     /// Tries the next address, or gives this attempt up.
     fn dial_next(self: &Arc<Self>, st: &mut State, index: usize) {
-        let options = st.stream_options();
         let dialer = &mut st.dialers[index];
+        let options = stream_options(&st.pipes.pipe(dialer.pipe).options);
         let again = matches!(dialer.stage, Stage::Connecting(_));
         let started = match &dialer.endpoint {
             Endpoint::Tcp(tcp) => dialer.addresses.next().map(|address| {
@@ -647,10 +655,10 @@ impl Core {
             dialer.cause = error.to_string();
             return self.dial_later(st, index);
         }
-        let text = dialer.endpoint.to_string();
+        let (text, pipe) = (dialer.endpoint.to_string(), dialer.pipe);
         st.monitors
             .tell(|| Event::new(EventKind::ConnectDelayed, &text));
-        if let Some(limit) = st.options.connect_timeout {
+        if let Some(limit) = st.pipes.pipe(pipe).options.connect_timeout {
             self.set_timer(
                 st,
                 Instant::now() + limit,
@@ -692,11 +700,12 @@ impl Core {
 
     /// An attempt failed or a connection was lost: the next attempt follows after a pause.
     fn dial_later(self: &Arc<Self>, st: &mut State, index: usize) {
-        let (first, most) = (st.options.reconnect_ivl, st.options.reconnect_ivl_max);
-        let stop = st.options.reconnect_stop;
         st.generation += 1;
         let generation = st.generation;
         let dialer = &mut st.dialers[index];
+        let options = &st.pipes.pipe(dialer.pipe).options;
+        let (first, most) = (options.reconnect_ivl, options.reconnect_ivl_max);
+        let stop = options.reconnect_stop;
         dialer.stage = Stage::Idle;
         dialer.generation = generation;
         let (text, cause) = (
@@ -788,7 +797,8 @@ impl Core {
     }
 
     fn lost_dialed(self: &Arc<Self>, st: &mut State, id: PipeId, index: usize, why: &Broken) {
-        let stop = st.options.reconnect_stop;
+        let options = st.pipes.pipe(id).options.clone();
+        let stop = options.reconnect_stop;
         let stays_away = match why {
             Broken::Handshake(_) | Broken::Protocol(_) => {
                 stop.contains(ReconnectStop::HANDSHAKE_FAILED)
@@ -800,8 +810,7 @@ impl Core {
         if done || stopped || matches!(why, Broken::Dismissed(_)) {
             return self.remove(st, id);
         }
-        if st.options.immediate && st.pipes.pipe(id).attached && st.pipes.pipe(id).queued_in() == 0
-        {
+        if options.immediate && st.pipes.pipe(id).attached && st.pipes.pipe(id).queued_in() == 0 {
             st.pattern.detach(&mut st.pipes, id);
             st.pipes.pipe_mut(id).attached = false;
         }
@@ -1046,10 +1055,11 @@ impl Core {
     }
 
     fn ping(self: &Arc<Self>, st: &mut State, id: PipeId, now: Instant) {
-        let (Some(every), ttl) = (st.options.heartbeat_ivl, st.options.heartbeat_ttl) else {
+        let options = &st.pipes.pipe(id).options;
+        let (Some(every), ttl) = (options.heartbeat_ivl, options.heartbeat_ttl) else {
             return;
         };
-        let timeout = st.options.heartbeat_timeout.unwrap_or(every);
+        let timeout = options.heartbeat_timeout.unwrap_or(every);
         let generation = st.pipes.pipe(id).generation;
         let Some((conn, pool)) = st.pipes.conn_and_pool(id) else {
             return;
@@ -1117,7 +1127,8 @@ fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
             }
         };
     }
-    let mut pipe = b_state!().new_pipe(Link::Down);
+    let bo = b_state!().snapshot();
+    let mut pipe = Pipe::new(bo.clone());
     pipe.listener = Some(usize::MAX);
     let b_id = b_state!().pipes.insert(pipe);
     let b_token = Token::Pipe(b_id, b_state!().pipes.pipe(b_id).generation).encode();
@@ -1132,7 +1143,7 @@ fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
             out + inn
         }
     };
-    let (ao, bo) = (a_guard.options.clone(), b_state!().options.clone());
+    let ao = a_guard.pipes.pipe(a_id).options.clone();
     let conflate = ao.conflate || bo.conflate;
     let (a_end, b_end) = channel::pair(
         far(a, token),
@@ -1143,8 +1154,8 @@ fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     );
     a_guard.pipes.pipe_mut(a_id).link = Link::Inproc(Box::new(a_end));
     b_state!().pipes.pipe_mut(b_id).link = Link::Inproc(Box::new(b_end));
-    b.introduce(b_state!(), b_id, a, ao.routing_id, endpoint);
-    a.introduce(&mut a_guard, a_id, b, bo.routing_id, endpoint);
+    b.introduce(b_state!(), b_id, a, ao.routing_id.clone(), endpoint);
+    a.introduce(&mut a_guard, a_id, b, bo.routing_id.clone(), endpoint);
 }
 
 fn canonical(text: &str) -> Result<String, AddressError> {
@@ -1169,13 +1180,34 @@ fn listen_error(error: ListenError) -> AddressErrorKind {
 }
 
 impl State {
-    pub(super) fn new_pipe(&self, link: Link) -> Pipe {
-        Pipe::new(
-            link,
-            self.options.sndhwm,
-            self.options.rcvhwm,
-            self.options.conflate,
-        )
+    /// A pipe for what is connected now.
+    fn new_pipe(&mut self) -> Pipe {
+        let assigned = match self.options.connect_routing_id.is_empty() {
+            true => None,
+            false => Some(std::mem::take(
+                &mut Arc::make_mut(&mut self.options).connect_routing_id,
+            )),
+        };
+        let mut pipe = Pipe::new(self.snapshot());
+        pipe.assigned_id = assigned;
+        pipe
+    }
+
+    /// The options as they are, for what is bound or connected now and keeps them.
+    fn snapshot(&self) -> Arc<Options> {
+        if !self.options.use_fd.is_some() {
+            return self.options.clone();
+        }
+        // The listening socket is for one bind alone: whoever else had it would keep it open.
+        let options = Options::clone(&self.options);
+        Arc::new(options.use_fd(ListeningFd::NONE))
+    }
+
+    fn take_fd(&mut self) -> Option<Arc<OwnedFd>> {
+        match self.options.use_fd.is_some() {
+            true => Arc::make_mut(&mut self.options).use_fd.take(),
+            false => None,
+        }
     }
 
     pub(super) fn close_listener(&mut self, index: usize) {
@@ -1186,53 +1218,65 @@ impl State {
             Err(error) => Event::new(EventKind::CloseFailed, &listening.actual).cause(error),
         });
     }
+}
 
-    /// What this side tells a peer in the handshake.
-    fn local(&self, kind: SocketType) -> Local {
-        Local {
-            socket_type: kind,
-            routing_id: self.options.routing_id.clone(),
-            properties: self
-                .options
-                .metadata
-                .iter()
-                .map(|p| {
-                    (
-                        p.name().to_owned(),
-                        Bytes::copy_from_slice(p.value().as_bytes()),
-                    )
-                })
-                .collect(),
-            mechanism: Mechanism::Null,
-            as_server: false,
-            max_version: Version::V3_1,
-        }
+/// What this side tells a peer in the handshake.
+fn local(kind: SocketType, options: &Options) -> Local {
+    let properties = options.metadata.iter().map(|property| {
+        let value = Bytes::copy_from_slice(property.value().as_bytes());
+        (property.name().to_owned(), value)
+    });
+    Local {
+        socket_type: kind,
+        routing_id: options.routing_id.clone(),
+        properties: properties.collect(),
+        mechanism: Mechanism::Null,
+        as_server: false,
+        max_version: Version::V3_1,
     }
+}
 
-    /// Why a connection is not accepted, by the accept filters.
-    fn refuses(&self, _stream: &Stream) -> Option<&'static str> {
-        None
+/// Why a connection is not accepted, if one of the accept filters is against it.
+fn refusal(options: &Options, stream: &Stream) -> Option<&'static str> {
+    if stream.kind() == Kind::Tcp {
+        let (filters, address) = (&options.tcp_accept_filter, stream.peer_ip());
+        let listed = |address| filters.iter().any(|filter| filter.contains(address));
+        let accepted = filters.is_empty() || address.is_some_and(listed);
+        return (!accepted).then_some("TCP_ACCEPT_FILTER does not list the peer's address");
     }
+    let (users, groups) = (&options.ipc_filter_uid, &options.ipc_filter_gid);
+    let processes = &options.ipc_filter_pid;
+    if users.is_empty() && groups.is_empty() && processes.is_empty() {
+        return None;
+    }
+    let Ok(peer) = stream.peer_credentials() else {
+        return Some("the system does not tell whose process the peer is, and IPC_FILTER asks");
+    };
+    let accepted = users.contains(&peer.uid.as_raw())
+        || processes.contains(&peer.pid.as_raw_nonzero().get().cast_unsigned())
+        || groups.contains(&peer.gid.as_raw())
+        || !groups.is_empty() && stream.peer_groups().iter().any(|g| groups.contains(g));
+    (!accepted).then_some("no IPC_FILTER lists the peer's user, group or process")
+}
 
-    fn stream_options(&self) -> StreamOptions {
-        let o = &self.options;
-        StreamOptions {
-            sndbuf: o.sndbuf,
-            rcvbuf: o.rcvbuf,
-            tos: o.tos,
-            priority: (o.priority > 0).then_some(o.priority),
-            keepalive: o.tcp_keepalive,
-            keepalive_idle: o.tcp_keepalive_idle,
-            keepalive_intvl: o.tcp_keepalive_intvl,
-            keepalive_cnt: o.tcp_keepalive_cnt,
-            max_retransmit: o.tcp_maxrt,
-            ipv6: o.ipv6,
-            backlog: o.backlog,
-            bind_to_device: (!o.bindtodevice.is_empty()).then(|| o.bindtodevice.clone()),
-            busy_poll: o
-                .busy_poll
-                .map(|time| time.as_micros().min(u128::from(u32::MAX)) as u32),
-            use_fd: None,
-        }
+fn stream_options(options: &Options) -> StreamOptions {
+    let o = options;
+    StreamOptions {
+        sndbuf: o.sndbuf,
+        rcvbuf: o.rcvbuf,
+        tos: o.tos,
+        priority: (o.priority > 0).then_some(o.priority),
+        keepalive: o.tcp_keepalive,
+        keepalive_idle: o.tcp_keepalive_idle,
+        keepalive_intvl: o.tcp_keepalive_intvl,
+        keepalive_cnt: o.tcp_keepalive_cnt,
+        max_retransmit: o.tcp_maxrt,
+        ipv6: o.ipv6,
+        backlog: o.backlog,
+        bind_to_device: (!o.bindtodevice.is_empty()).then(|| o.bindtodevice.clone()),
+        busy_poll: o
+            .busy_poll
+            .map(|time| time.as_micros().min(u128::from(u32::MAX)) as u32),
+        use_fd: None,
     }
 }

@@ -21,7 +21,7 @@ use crate::context::{Context, Handle};
 use crate::error::{AddressError, RecvError, SendError, SocketError};
 use crate::message::{ConnectionId, Message};
 use crate::monitor::Monitor;
-use crate::options::{OptionError, Options, Value};
+use crate::options::{OptionError, OptionSpec, Options, Value};
 use crate::pipe::PeerInfo;
 use crate::stats::{PeerStats, Stats};
 
@@ -230,14 +230,16 @@ impl Socket {
 
     /// A copy of the socket's options.
     pub fn options(&self) -> Options {
-        self.core.lock().options.clone()
+        Options::clone(&self.core.lock().options)
     }
 
-    /// Changes options; connections made later use the new values.
+    /// Changes options. What is bound or connected already keeps those that take effect at the next
+    /// bind or connect; see [`Effect`](crate::Effect).
     ///
     /// # Errors
-    /// Whatever `change` returns; then nothing is changed.
-    pub fn configure<E>(
+    /// Whatever `change` returns, or that the socket's type does not have one of the options; then
+    /// nothing is changed.
+    pub fn configure<E: From<OptionError>>(
         &self,
         change: impl FnOnce(&mut Options) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -249,7 +251,7 @@ impl Socket {
     /// # Errors
     /// Names the option and what it takes.
     pub fn set(&self, name: &str, value: &str) -> Result<(), OptionError> {
-        self.core.configure(|options| options.set_text(name, value))
+        self.set_row(Options::spec(name)?, value.into())
     }
 
     /// Sets an option by its number in the C API.
@@ -257,7 +259,14 @@ impl Socket {
     /// # Errors
     /// Names the option and what it takes.
     pub fn set_option(&self, number: i32, value: Value) -> Result<(), OptionError> {
-        self.core.configure(|options| options.set(number, value))
+        self.set_row(Options::spec(number)?, value)
+    }
+
+    fn set_row(&self, row: &OptionSpec, value: Value) -> Result<(), OptionError> {
+        // Here even the default is refused if the socket's type does not have the option.
+        row.settable()?;
+        row.permit(self.kind())?;
+        self.core.configure(|options| row.set(options, &value))
     }
 
     // ---- observation ----
@@ -308,19 +317,18 @@ impl Core {
         st.pattern.topics()
     }
 
-    fn configure<E>(
+    fn configure<E: From<OptionError>>(
         self: &Arc<Self>,
         change: impl FnOnce(&mut Options) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut guard = self.lock();
         let st = &mut *guard;
-        let mut options = st.options.clone();
+        let mut options = Options::clone(&st.options);
         change(&mut options)?;
-        st.assigned_id = Some(std::mem::take(&mut options.connect_routing_id))
-            .filter(|id| !id.is_empty())
-            .or(st.assigned_id.take());
-        st.options = options;
+        options.check_for(self.kind)?;
+        st.options = Arc::new(options);
         st.pattern.configure(&st.options);
+        st.pipes.configure(&st.options);
         Ok(())
     }
 

@@ -170,6 +170,36 @@ impl Stream {
         Ok(sockopt::socket_peercred(&self.fd)?)
     }
 
+    /// The supplementary groups of the process at the other end of an ipc stream; none if that
+    /// process is gone, is another by now, or is hidden.
+    ///
+    /// The system keeps them with the connection but tells them only to C (SO_PEERGROUPS); what
+    /// the process has now is in /proc.
+    pub(crate) fn peer_groups(&self) -> Vec<u32> {
+        let Ok(peer) = self.peer_credentials() else {
+            return Vec::new();
+        };
+        let path = format!("/proc/{}/status", peer.pid);
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let numbers = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let words = line.unwrap_or_default().split_ascii_whitespace();
+            words.filter_map(|word| word.parse().ok()).collect()
+        };
+        // Real, effective, saved and file system's: a process that has changed any of them is not
+        // what connected.
+        let users: Vec<u32> = numbers("Uid:");
+        match users.len() == 4 && users.iter().all(|&user| user == peer.uid.as_raw()) {
+            true => numbers("Groups:"),
+            false => Vec::new(),
+        }
+    }
+
+    /// What kind of stream it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Says that nothing more will be written; the peer reads the end after what was.
     pub(crate) fn shutdown_write(&self) {
         // Fails only if the stream has ended already.
@@ -290,6 +320,13 @@ impl Listener {
         };
         let adopt = || {
             let fd = options.use_fd.as_ref().ok_or(Errno::BADF)?.try_clone()?;
+            let unix = sockopt::socket_domain(&fd)? == AddressFamily::UNIX;
+            if !sockopt::socket_acceptconn(&fd)? || unix != (kind == Kind::Ipc) {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "USE_FD holds no socket that listens at such an endpoint",
+                ));
+            }
             rustix::io::ioctl_fionbio(&fd, true)?;
             match kind {
                 Kind::Tcp => tcp::tune(&fd, options)?,

@@ -27,8 +27,8 @@ pub(crate) trait End {
     /// Binds, and returns the endpoint that it became.
     fn bind(&self, endpoint: &str) -> String;
     fn connect(&self, endpoint: &str);
-    fn send(&self, parts: &[Vec<u8>]);
-    fn recv_within(&self, time: Duration) -> Option<Parts>;
+    fn say(&self, parts: &[Vec<u8>]);
+    fn hear_within(&self, time: Duration) -> Option<Parts>;
     /// Has the socket do what it has to do.
     fn serve(&self);
     /// Sets ROUTING_ID.
@@ -39,8 +39,8 @@ pub(crate) trait End {
     fn set_subscription(&self, topic: &[u8], on: bool);
 
     #[track_caller]
-    fn recv(&self) -> Parts {
-        match self.recv_within(SOON) {
+    fn hear(&self) -> Parts {
+        match self.hear_within(SOON) {
             Some(parts) => parts,
             None => panic!("{} received nothing", self.kind()),
         }
@@ -49,17 +49,17 @@ pub(crate) trait End {
     /// Receives what `other` sends of itself when it finds a new peer. libzmq finds it only when
     /// its application calls.
     #[track_caller]
-    fn recv_while_serving(&self, other: &dyn End) -> Parts {
+    fn hear_while_serving(&self, other: &dyn End) -> Parts {
         until("a message", || {
             other.serve();
-            self.recv_within(Duration::from_millis(5))
+            self.hear_within(Duration::from_millis(5))
         })
     }
 
     /// Subscribes or unsubscribes in the way that the type has for it.
     fn subscription(&self, topic: &[u8], on: bool) {
         match self.kind() {
-            SocketType::Xsub => self.send(&[subscription(topic, on)]),
+            SocketType::Xsub => self.say(&[subscription(topic, on)]),
             _ => self.set_subscription(topic, on),
         }
     }
@@ -89,12 +89,12 @@ impl End for Socket {
     }
 
     #[track_caller]
-    fn send(&self, parts: &[Vec<u8>]) {
+    fn say(&self, parts: &[Vec<u8>]) {
         let message: Message = parts.iter().collect();
         self.send_timeout(message, SOON).unwrap();
     }
 
-    fn recv_within(&self, time: Duration) -> Option<Parts> {
+    fn hear_within(&self, time: Duration) -> Option<Parts> {
         let message = self.recv_timeout(time).ok()?;
         Some(parts_of(&message))
     }
@@ -139,11 +139,11 @@ impl End for libzmq::Socket {
     }
 
     #[track_caller]
-    fn send(&self, parts: &[Vec<u8>]) {
+    fn say(&self, parts: &[Vec<u8>]) {
         self.send(parts, 0).unwrap();
     }
 
-    fn recv_within(&self, time: Duration) -> Option<Parts> {
+    fn hear_within(&self, time: Duration) -> Option<Parts> {
         let time = i32::try_from(time.as_millis()).unwrap();
         self.set_int(libzmq::RCVTIMEO, time).unwrap();
         self.recv().ok()
@@ -193,10 +193,12 @@ pub(crate) fn ours_with(context: &Context, kind: SocketType, options: Options) -
     Socket::with_options(context, kind, options).unwrap()
 }
 
-/// A socket of libzmq.
+/// A socket of libzmq. Closing it throws away what it has not sent.
 #[track_caller]
 pub(crate) fn theirs(context: &libzmq::Context, kind: SocketType) -> libzmq::Socket {
-    context.socket(kind.number().into()).unwrap()
+    let socket = context.socket(kind.number().into()).unwrap();
+    socket.set_no_linger().unwrap();
+    socket
 }
 
 /// The frames of a message.

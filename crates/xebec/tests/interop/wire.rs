@@ -7,12 +7,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use xebec::{Socket, SocketType};
 
-use super::{Parts, SOON};
+use super::SOON;
 
 /// A connection of octets.
 pub(crate) struct Wire(TcpStream);
@@ -22,6 +21,19 @@ impl Wire {
     pub(crate) fn connect(endpoint: &str) -> Wire {
         let address = endpoint.strip_prefix("tcp://").unwrap();
         Wire::new(TcpStream::connect(address).unwrap())
+    }
+
+    /// A connection with a socket of Xebec.
+    #[track_caller]
+    pub(crate) fn join(socket: &Socket, role: Role) -> Wire {
+        match role {
+            Role::Connects => Wire::connect(&socket.bind("tcp://127.0.0.1:*").unwrap()),
+            Role::Listens => {
+                let (listener, endpoint) = listen();
+                socket.connect(&endpoint).unwrap();
+                Wire::accept(&listener)
+            }
+        }
     }
 
     /// Takes the next connection of a listener.
@@ -71,8 +83,9 @@ impl Wire {
         let mut there = 0;
         while there < expected.len() {
             let more = self.0.read(&mut octets[there..]).unwrap_or(0);
+            let new = there..there + more;
             there += more;
-            if more == 0 || octets[..there] != expected[..there] {
+            if more == 0 || octets[new.clone()] != expected[new] {
                 let (got, expected) = (around(&octets[..there]), around(expected));
                 panic!("there came\n{got}\nand not\n{expected}");
             }
@@ -168,28 +181,22 @@ impl Dialect {
 
     /// All that a peer of this version sends before its first message.
     pub(crate) fn opening(self, kind: SocketType, id: &[u8]) -> Vec<u8> {
-        let signature = [&[0xFF, 0, 0, 0, 0, 0, 0, 0, id.len() as u8 + 1, 0x7F][..]];
         match self {
             Unversioned => self.frame(false, id),
             V1 | V2 => {
                 let revision = u8::from(self == V2);
-                [
-                    signature[0],
-                    &[revision, kind.number()],
-                    &self.frame(false, id),
-                ]
-                .concat()
+                let greeting = [&signature(id)[..], &[revision, kind.number()]].concat();
+                [greeting, self.frame(false, id)].concat()
             }
-            V3_0 => [&greeting_v3(0, 0)[..], &ready(kind, id)].concat(),
-            V3_1 => [&greeting_v3(0, 1)[..], &ready(kind, id)].concat(),
+            V3_0 => [greeting_v3(0, 0), ready(kind, id)].concat(),
+            V3_1 => [greeting_v3(0, 1), ready(kind, id)].concat(),
         }
     }
 
     /// What Xebec sends to a peer of this version before its first message.
     pub(crate) fn answer(self, kind: SocketType, id: &[u8]) -> Vec<u8> {
-        let signature = [0xFF, 0, 0, 0, 0, 0, 0, 0, id.len() as u8 + 1, 0x7F];
         match self {
-            Unversioned => [&signature, id].concat(),
+            Unversioned => [&signature(id), id].concat(),
             V1 | V2 => {
                 // 15/ZMTP has no numbers for the types with an X.
                 let number = match kind {
@@ -197,14 +204,21 @@ impl Dialect {
                     SocketType::Xsub => 2,
                     other => other.number(),
                 };
-                [&signature[..], &[3, number], &self.frame(false, id)].concat()
+                [&signature(id)[..], &[3, number], &self.frame(false, id)].concat()
             }
             V3_0 | V3_1 => {
-                let greeting = greeting_v3(id.len() as u8 + 1, 1);
-                [&greeting[..], &ready(kind, id)].concat()
+                let mut greeting = greeting_v3(0, 1);
+                greeting[..10].copy_from_slice(&signature(id));
+                [greeting, ready(kind, id)].concat()
             }
         }
     }
+}
+
+/// What is a signature to newer peers, and to a 1.0 peer the header of an identity frame.
+fn signature(id: &[u8]) -> [u8; 10] {
+    let [high, low] = (id.len() as u16 + 1).to_be_bytes();
+    [0xFF, 0, 0, 0, 0, 0, 0, high, low, 0x7F]
 }
 
 /// 13/ZMTP: the length counts the flags.
@@ -223,7 +237,7 @@ fn frame_v1(more: bool, body: &[u8]) -> Vec<u8> {
 }
 
 /// 15/ZMTP and later: flags, then one octet of length or eight.
-fn frame_v2(flags: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame_v2(flags: u8, body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     if let Ok(len) = u8::try_from(body.len()) {
         frame.extend([flags, len]);
@@ -270,7 +284,8 @@ fn property(name: &str, value: &[u8]) -> Vec<u8> {
 }
 
 impl Peer {
-    /// Joins a socket of Xebec, whose routing id is `their_id`, as a peer of the type `kind`.
+    /// Joins a socket of Xebec as a peer of the type `kind`, and sees that the socket greets it
+    /// as it should.
     #[track_caller]
     pub(crate) fn join(
         socket: &Socket,
@@ -279,14 +294,7 @@ impl Peer {
         kind: SocketType,
         id: &[u8],
     ) -> Peer {
-        let mut wire = match role {
-            Role::Connects => Wire::connect(&socket.bind("tcp://127.0.0.1:*").unwrap()),
-            Role::Listens => {
-                let (listener, endpoint) = listen();
-                socket.connect(&endpoint).unwrap();
-                Wire::accept(&listener)
-            }
-        };
+        let mut wire = Wire::join(socket, role);
         wire.send(&dialect.opening(kind, id));
         let their_id = socket.options().routing_id;
         wire.expect(&dialect.answer(socket.kind(), &their_id));
@@ -307,30 +315,14 @@ impl Peer {
         self.wire.send(&self.dialect.subscription(true, topic));
     }
 
+    pub(crate) fn cancel(&mut self, topic: &[u8]) {
+        self.wire.send(&self.dialect.subscription(false, topic));
+    }
+
     #[track_caller]
     pub(crate) fn expect_subscription(&mut self, on: bool, topic: &[u8]) {
         self.wire.expect(&self.dialect.subscription(on, topic));
     }
 
-    /// The next message, of frames with a short header.
-    #[track_caller]
-    pub(crate) fn read_short(&mut self) -> Parts {
-        let mut parts = Vec::new();
-        loop {
-            let header = self.wire.read(2);
-            let (len, flags) = match self.dialect {
-                Unversioned | V1 => (header[0] - 1, header[1]),
-                _ => (header[1], header[0]),
-            };
-            parts.push(self.wire.read(len.into()));
-            if flags & 1 == 0 {
-                return parts;
-            }
-        }
-    }
 }
 
-/// How long ago.
-pub(crate) fn since(start: Instant) -> std::time::Duration {
-    start.elapsed()
-}

@@ -6,7 +6,7 @@
 //! is not in it.
 
 use std::fs;
-use std::io::{Read as _, stdin};
+use std::io::{self, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,7 @@ pub(in crate::commands) fn run(count: u64, idle: Duration, json: bool) -> anyhow
         );
     }
     let each = memory as f64 / count as f64;
+    let mut out = io::stdout();
     if json {
         let report = json!({
             "connections": count,
@@ -72,16 +73,19 @@ pub(in crate::commands) fn run(count: u64, idle: Duration, json: bool) -> anyhow
         });
         writeln!(out, "{report}")?;
     } else {
-        writeln!(out, 
+        writeln!(
+            out,
             "{} idle connections held by one PULL over tcp",
             grouped(count)
         )?;
-        writeln!(out, 
+        writeln!(
+            out,
             "memory      {each:.0} bytes a connection ({:.1} MB in all)",
             memory as f64 / 1e6
         )?;
         writeln!(out, "established in {}", humane(time))?;
-        writeln!(out, 
+        writeln!(
+            out,
             "processor   {} in {} of idleness",
             humane(busy),
             humane(idle)
@@ -153,7 +157,7 @@ pub(in crate::commands) fn connector(args: &BenchConnector) -> anyhow::Result<()
     for _ in 0..args.count {
         push.connect(&args.endpoint)?;
     }
-    stdin().read_to_end(&mut Vec::new())?;
+    io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Each round trip is timed at the requester. The first tenth (a thousand at most) warms things up
 //! and is left out of the percentiles.
 
+use std::io::{self, Write as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,11 +39,10 @@ pub(in crate::commands) fn run(args: Latency) -> anyhow::Result<()> {
         _ => both(&args)?,
     };
     if ends.json {
-        writeln!(out, "{report}")?;
+        Ok(writeln!(io::stdout(), "{report}")?)
     } else {
-        print(&args, &report);
+        print(&args, &report)
     }
-    Ok(())
 }
 
 fn bound(context: &Context, ends: &BenchEnds, endpoint: &str) -> anyhow::Result<(Socket, String)> {
@@ -130,9 +130,11 @@ fn ask(context: &Context, ends: &BenchEnds, endpoint: &str, count: u64) -> anyho
     }))
 }
 
-fn print(args: &Latency, report: &Value) {
+fn print(args: &Latency, report: &Value) -> anyhow::Result<()> {
+    let mut out = io::stdout();
     let ends = &args.bench;
-    writeln!(out, 
+    writeln!(
+        out,
         "REQ to REP and back {}, {} round trips of {}",
         whereabouts(ends),
         grouped(args.count),
@@ -144,7 +146,8 @@ fn print(args: &Latency, report: &Value) {
         ))
     };
     if let Some(rate) = report["round_trips_per_second"].as_f64() {
-        writeln!(out, 
+        writeln!(
+            out,
             "round trip  p50 {}, p99 {}, p99.9 {}, mean {}, from {} to {}",
             micros("p50_us"),
             micros("p99_us"),
@@ -162,8 +165,10 @@ fn print(args: &Latency, report: &Value) {
     };
     // A round trip is two messages.
     let per_million = Duration::from_secs_f64(cpu * 1e6 / (2.0 * args.count as f64));
-    writeln!(out, 
+    writeln!(
+        out,
         "processor   {} a million messages ({whose}; a round trip is two)",
         humane(per_million)
     )?;
+    Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! The clock runs from the first message received to the last, at the receiver.
 
+use std::io::{self, Write as _};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,11 +34,10 @@ pub(in crate::commands) fn run(args: Throughput) -> anyhow::Result<()> {
         _ => both(&args)?,
     };
     if ends.json {
-        writeln!(out, "{report}")?;
+        Ok(writeln!(io::stdout(), "{report}")?)
     } else {
-        print(&args, &report);
+        print(&args, &report)
     }
-    Ok(())
 }
 
 fn bound(context: &Context, ends: &BenchEnds, endpoint: &str) -> anyhow::Result<(Socket, String)> {
@@ -125,18 +125,21 @@ fn check(size: usize, expected: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(args: &Throughput, report: &Value) {
+fn print(args: &Throughput, report: &Value) -> anyhow::Result<()> {
+    let mut out = io::stdout();
     let ends = &args.bench;
     let cpu = seconds(report, "cpu_seconds");
     let per_million = Duration::from_secs_f64(cpu.as_secs_f64() * 1e6 / args.count as f64);
-    writeln!(out, 
+    writeln!(
+        out,
         "PUSH to PULL {}, {} messages of {}",
         whereabouts(ends),
         grouped(args.count),
         size_text(ends.size)
     )?;
     if let Some(rate) = report["messages_per_second"].as_f64() {
-        writeln!(out, 
+        writeln!(
+            out,
             "throughput  {} messages/s, {:.1} MB/s",
             grouped(rate as u64),
             rate * ends.size as f64 / 1e6
@@ -147,8 +150,10 @@ fn print(args: &Throughput, report: &Value) {
         (None, None) => "both ends",
         _ => "this end",
     };
-    writeln!(out, 
+    writeln!(
+        out,
         "processor   {} a million messages ({whose})",
         humane(per_million)
     )?;
+    Ok(())
 }

@@ -20,6 +20,7 @@ mod words;
 pub(super) mod worker;
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,12 +47,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Counts the words of a text in parallel and compares with a single-threaded count.
 pub(super) fn run(args: Demo) -> anyhow::Result<()> {
+    interrupt::end_at_once(true);
     let text = match &args.file {
         Some(file) => Text::read(file)?,
         None => Text::find(),
     };
     let lines = text.lines().count() as u64;
-    writeln!(out, 
+    let mut out = io::stdout();
+    writeln!(
+        out,
         "text      {} lines, {:.1} MB: {}",
         grouped(lines),
         megabytes(text.body.len() as u64),
@@ -62,17 +66,21 @@ pub(super) fn run(args: Demo) -> anyhow::Result<()> {
         processors.clamp(2, 256) as u16
     });
 
+    // Once there are workers, a signal must not end this process before them.
+    interrupt::end_at_once(false);
     let mut pipeline = Pipeline::new(workers)?;
     pipeline.wait_until_ready()?;
     let outcome = pipeline.count(&text, lines)?;
     pipeline.finish()?;
+    interrupt::end_at_once(true);
 
     let start = Instant::now();
     let mut alone = Words::default();
     alone.count(&text.body);
     let alone_time = start.elapsed();
-    summarise(&outcome, workers, lines);
-    writeln!(out, 
+    summarise(&outcome, workers, lines)?;
+    writeln!(
+        out,
         "alone     a single-threaded count takes {}",
         humane(alone_time)
     )?;
@@ -96,9 +104,11 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-fn summarise(outcome: &Outcome, workers: u16, lines: u64) {
+fn summarise(outcome: &Outcome, workers: u16, lines: u64) -> io::Result<()> {
+    let mut out = io::stdout();
     let seconds = outcome.time.as_secs_f64().max(1e-9);
-    writeln!(out, 
+    writeln!(
+        out,
         "pipeline  {} lines through {workers} worker processes in {}: {} messages/s, {:.1} MB/s",
         grouped(lines),
         humane(outcome.time),
@@ -114,18 +124,21 @@ fn summarise(outcome: &Outcome, workers: u16, lines: u64) {
     };
     let shares: Vec<String> = outcome.shares.iter().enumerate().map(share).collect();
     writeln!(out, "workers   {}", shares.join("  "))?;
-    writeln!(out, 
+    writeln!(
+        out,
         "words     {}, of which {} different; the commonest:",
         grouped(outcome.words.total()),
         grouped(outcome.words.different() as u64)
     )?;
     for (word, count) in outcome.words.commonest(10) {
-        writeln!(out, 
+        writeln!(
+            out,
             "          {:>12}  {}",
             grouped(count),
             String::from_utf8_lossy(word)
         )?;
     }
+    Ok(())
 }
 
 /// The worker processes; those that are left when this goes are killed.
@@ -351,11 +364,10 @@ impl Pipeline {
         while !self.workers.0.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if let Woken::Ended(n) = self.wait(left)? {
-                let status = self.workers.0[n].wait()?;
+                let status = self.workers.0.swap_remove(n).wait()?;
                 if !status.success() {
                     bail!("worker {} failed after its work was done ({status})", n + 1);
                 }
-                self.workers.0.swap_remove(n);
             } else if left.is_zero() {
                 say(format_args!(
                     "{} workers did not obey the kill signal; they are ended by force",

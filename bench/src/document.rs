@@ -1,0 +1,166 @@
+//! The tables, and their place in the document.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::library::{self, Library};
+use crate::machine::Conditions;
+use crate::measurement::{COST, Metric, Spread, Unit, speed};
+use crate::rows::Work;
+use crate::run::{Cell, Result};
+
+/// What is between these lines is the program's, everything else the author's.
+const BEGIN: &str = "<!-- measured: begin -->";
+const END: &str = "<!-- measured: end -->";
+
+/// Puts the tables between the markers of a document.
+pub(crate) fn write(
+    file: &Path,
+    conditions: &Conditions,
+    results: &[Result],
+) -> std::result::Result<(), String> {
+    let old = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let new = format!("{conditions}\n\n{}", tables(results));
+    fs::write(file, between(&old, &new)?).map_err(|error| error.to_string())
+}
+
+fn between(old: &str, new: &str) -> std::result::Result<String, String> {
+    let parts = old.split_once(BEGIN).and_then(|(head, rest)| {
+        let (_, tail) = rest.split_once(END)?;
+        Some((head, tail))
+    });
+    let (head, tail) = parts.ok_or_else(|| format!("it needs the lines {BEGIN} and {END}"))?;
+    Ok(format!("{head}{BEGIN}\n{}\n{END}{tail}", new.trim()))
+}
+
+/// The speed and the cost of each row.
+pub(crate) fn tables(results: &[Result]) -> String {
+    let mut text = speeds(results);
+    let costly: Vec<&Result> = results
+        .iter()
+        .filter(|result| result.row.work != Work::Idle)
+        .collect();
+    for (about, metric) in [
+        (
+            "Processor seconds for a million messages or round trips, both ends",
+            &COST[0],
+        ),
+        (
+            "Context switches for a thousand messages or round trips, both ends",
+            &COST[1],
+        ),
+    ] {
+        if !costly.is_empty() {
+            text += &costs(about, metric, &costly);
+        }
+    }
+    text
+}
+
+fn speeds(results: &[Result]) -> String {
+    let mut text = head("Speed", |name, first| {
+        let times = if first { "" } else { " × |" };
+        format!(" {name} |{times}")
+    });
+    for result in results {
+        for metric in speed(result.row.work) {
+            let _ = write!(text, "| {}{} |", result.row.title, metric.suffix);
+            let first = result.cell(library::ALL[0]);
+            let first = first.and_then(|cell| metric.of(&cell.runs));
+            for (i, library) in library::ALL.iter().enumerate() {
+                let cell = result.cell(*library);
+                let _ = write!(text, " {} |", number(metric, cell, first));
+                if i > 0 {
+                    let _ = write!(text, " {} |", times(metric, cell, first));
+                }
+            }
+            text += "\n";
+        }
+    }
+    text
+}
+
+fn costs(about: &str, metric: &Metric, results: &[&Result]) -> String {
+    let mut text = format!("\n{}", head(about, |name, _| format!(" {name} |")));
+    for result in results {
+        let _ = write!(text, "| {} |", result.row.title);
+        for library in library::ALL {
+            let _ = write!(text, " {} |", number(metric, result.cell(*library), None));
+        }
+        text += "\n";
+    }
+    text
+}
+
+fn head(about: &str, column: impl Fn(&str, bool) -> String) -> String {
+    let mut head = format!("| {about} |");
+    for (i, library) in library::ALL.iter().enumerate() {
+        head += &column(Library::name(*library), i == 0);
+    }
+    let columns = head.matches('|').count() - 1;
+    format!("{head}\n|---|{}\n", "--:|".repeat(columns - 1))
+}
+
+/// Median, minimum and maximum, in the unit that suits `like` or the median.
+fn number(metric: &Metric, cell: Option<&Cell>, like: Option<Spread>) -> String {
+    let Some(cell) = cell else {
+        return String::new();
+    };
+    let Some(spread) = metric.of(&cell.runs) else {
+        return "failed".to_owned();
+    };
+    let like = if metric.unit == Unit::PerSecond {
+        like.unwrap_or(spread)
+    } else {
+        spread
+    };
+    let (size, unit) = metric.unit.scale(like.median);
+    let show = |number: f64| digits(number / size);
+    let (median, least, most) = (show(spread.median), show(spread.least), show(spread.most));
+    format!("{median}{unit} ({least}–{most})")
+}
+
+fn times(metric: &Metric, cell: Option<&Cell>, first: Option<Spread>) -> String {
+    let ours = cell.and_then(|cell| metric.of(&cell.runs));
+    let (Some(ours), Some(first)) = (ours, first) else {
+        return String::new();
+    };
+    let times = metric.unit.advantage(ours.median, first.median);
+    if times.is_finite() {
+        digits(times)
+    } else {
+        String::new()
+    }
+}
+
+/// Three digits that count, no more.
+fn digits(number: f64) -> String {
+    let places = match number.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 || size == 0.0 => 2,
+        _ => 3,
+    };
+    format!("{number:.places$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_outside_the_markers_stays() {
+        let old = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        let expected = format!("before\n{BEGIN}\nnew\n{END}\nafter\n");
+        assert_eq!(between(&old, "new\n").unwrap(), expected);
+        assert_eq!(between(&expected, "new").unwrap(), expected);
+        assert!(between("no markers", "new").is_err());
+    }
+
+    #[test]
+    fn three_digits() {
+        let shown = [0.0, 0.0123, 4.567, 45.67, 456.7].map(digits);
+        assert_eq!(shown, ["0.00", "0.012", "4.57", "45.7", "457"]);
+    }
+}

@@ -1,0 +1,8 @@
+//! The primitives that `signal` and `channel` are made of.
+//!
+//! They are named in one place so that `tests/model.rs` can compile those two files against
+//! model-checked doubles of the same names. A mutex is `parking_lot`'s, without poisoning.
+
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+
+pub(crate) use parking_lot::Mutex;

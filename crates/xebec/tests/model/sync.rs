@@ -1,0 +1,88 @@
+//! Loom's doubles under the names of `src/sync.rs`.
+//!
+//! [`weakened`] runs a model without its sequentially consistent fences, to show that they are
+//! needed. Loom treats a sequentially consistent load or store as acquire and release, so only
+//! fences can order a store before a later load in these models.
+
+use std::cell::Cell;
+
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// A mutex without poisoning.
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// A value behind a lock, and those who wait for it to change.
+pub(crate) struct Watched<T> {
+    value: Mutex<T>,
+    changed: loom::sync::Condvar,
+}
+
+impl<T> Watched<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Watched {
+            value: Mutex::new(value),
+            changed: loom::sync::Condvar::new(),
+        }
+    }
+
+    /// Looks, without waiting.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
+        look(&mut self.value.lock())
+    }
+
+    /// Changes the value and wakes all who wait.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
+        let result = change(&mut self.value.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Waits until `done` has a result.
+    pub(crate) fn wait<R>(&self, mut done: impl FnMut(&mut T) -> Option<R>) -> R {
+        let mut value = self.value.lock();
+        loop {
+            if let Some(result) = done(&mut value) {
+                return result;
+            }
+            value = match self.changed.wait(value) {
+                Ok(value) => value,
+                Err(poisoned) => poisoned.into_inner(),
+            };
+        }
+    }
+}
+
+thread_local! {
+    static FENCES: Cell<bool> = const { Cell::new(true) };
+}
+
+pub(crate) fn fence(order: Ordering) {
+    if FENCES.get() {
+        loom::sync::atomic::fence(order);
+    }
+}
+
+/// Runs a model in which fences do nothing. All threads of a model run on the caller's.
+pub(crate) fn weakened(model: impl FnOnce()) {
+    struct Restore;
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FENCES.set(true);
+        }
+    }
+    let _restore = Restore;
+    FENCES.set(false);
+    model();
+}
