@@ -126,6 +126,9 @@ fn times(metric: &Metric, cell: Option<&Cell>, first: Option<Spread>) -> String 
     let (Some(ours), Some(first)) = (ours, first) else {
         return String::new();
     };
+    if metric.unit == Unit::Plain {
+        return String::new();
+    }
     let times = metric.unit.advantage(ours.median, first.median);
     if times.is_finite() {
         digits(times)

@@ -68,6 +68,8 @@ pub(crate) enum Setting {
     Backlog(u32),
     /// XPUB_NODROP: wait for subscribers that are at their high-water mark.
     NoDrop,
+    /// XPUB_VERBOSE: tell of every subscription, also where another subscriber has the same.
+    Verbose,
     /// SUBSCRIBE with the empty prefix.
     Everything,
 }

@@ -75,6 +75,7 @@ impl Socket for Plain {
         match setting {
             Setting::Backlog(length) => self.socket.set_int(zmq::BACKLOG, length as i32),
             Setting::NoDrop => self.socket.set_int(zmq::XPUB_NODROP, 1),
+            Setting::Verbose => self.socket.set_int(zmq::XPUB_VERBOSE, 1),
             Setting::Everything => self.socket.subscribe(""),
         }
         .expect("an option that libzmq has");

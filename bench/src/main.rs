@@ -1,7 +1,7 @@
 //! Measures Xebec side by side with its peers, in one run, and writes docs/performance.md.
 //!
 //! ```text
-//! xebec-bench [--quick] [--list] [--document FILE] [ROWS…]
+//! xebec-bench [--quick] [--list] [ROWS…]
 //! ```
 //!
 //! A [row](rows::Row) is a workload with its sizes; a [library](library::Library) is a way to do
@@ -25,21 +25,24 @@ mod rows;
 mod run;
 mod work;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use rows::{ROWS, Row};
 
 const USAGE: &str = "\
-Usage: cargo xtask bench [--quick] [--list] [--document FILE] [ROWS…]
+Usage: cargo xtask bench [--quick] [--list] [ROWS…]
 
-  ROWS             names of rows or parts of them, as in `push-tcp req`; all, unless given
-  --quick          three runs of a fifth of the messages, where the full measurement has five
-  --list           name the rows and end
-  --document FILE  write the tables into this document, between its markers
+  ROWS     names of rows or parts of them, as in `push-tcp req`; all, unless given
+  --quick  three runs of a fifth of the messages, where the full measurement has five
+  --list   name the rows and end
 
-`cargo xtask bench` gives docs/performance.md for FILE where every row is measured in full.
+The tables are printed, and when every row was measured in full, and none failed, they are written
+into docs/performance.md, too.
 ";
+
+/// Where the tables go.
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 
 /// What was asked for on the command line.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,33 +50,35 @@ struct Request {
     quick: bool,
     list: bool,
     help: bool,
-    document: Option<PathBuf>,
     /// Parts of names of rows.
     words: Vec<String>,
 }
 
 fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String> {
     let mut request = Request::default();
-    let mut arguments = arguments.into_iter();
-    while let Some(argument) = arguments.next() {
+    for argument in arguments {
         match argument.as_str() {
             "--quick" => request.quick = true,
             "--list" => request.list = true,
             "--help" | "-h" => request.help = true,
-            "--document" => {
-                let file = arguments.next().ok_or("--document needs a FILE")?;
-                request.document = Some(file.into());
-            }
             option if option.starts_with('-') => return Err(format!("there is no {option}")),
-            word if ROWS.iter().any(|row| row.name.contains(word)) => request.words.push(argument),
+            word if ROWS.iter().any(|row| means(word, row)) => request.words.push(argument),
             word => return Err(format!("no row is called {word}: --list names them")),
         }
     }
     Ok(request)
 }
 
+/// A whole name means that row alone, a part of names all that have it.
+fn means(word: &str, row: &Row) -> bool {
+    match Row::named(word) {
+        Some(named) => named.name == row.name,
+        None => row.name.contains(word),
+    }
+}
+
 fn chosen(words: &[String]) -> Vec<&'static Row> {
-    let wanted = |row: &&Row| words.is_empty() || words.iter().any(|word| row.name.contains(word));
+    let wanted = |row: &&Row| words.is_empty() || words.iter().any(|word| means(word, row));
     ROWS.iter().filter(wanted).collect()
 }
 
@@ -115,17 +120,16 @@ fn measure(request: &Request, rows: &[&'static Row]) -> Result<(), String> {
     println!("{conditions}");
     let results = run::all(rows, request.quick);
     println!("{}", document::tables(&results));
-    if let Some(file) = &request.document {
-        document::write(file, &conditions, &results)
-            .map_err(|why| format!("{}: {why}", file.display()))?;
-        println!("written to {}", file.display());
-    }
     let failures: Vec<_> = results.iter().flat_map(run::Result::failures).collect();
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(failures.join("\n"))
+    if !failures.is_empty() {
+        return Err(failures.join("\n"));
     }
+    if !request.quick && request.words.is_empty() {
+        document::write(Path::new(DOCUMENT), &conditions, &results)
+            .map_err(|why| format!("{DOCUMENT}: {why}"))?;
+        println!("written to docs/performance.md");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -138,10 +142,10 @@ mod tests {
 
     #[test]
     fn words_choose_rows_by_parts_of_their_names() {
-        let request = parsed("--quick push-tcp-64 req-ipc").unwrap();
+        let request = parsed("--quick push-tcp-64 inproc").unwrap();
         assert!(request.quick && !request.list);
         let names: Vec<_> = chosen(&request.words).iter().map(|row| row.name).collect();
-        assert_eq!(names, ["push-tcp-64", "push-tcp-64K", "req-ipc"]);
+        assert_eq!(names, ["push-tcp-64", "push-inproc-64", "req-inproc"]);
         assert_eq!(chosen(&[]).len(), ROWS.len());
     }
 
@@ -149,6 +153,5 @@ mod tests {
     fn what_is_unknown_is_refused() {
         assert!(parsed("--fast").unwrap_err().contains("--fast"));
         assert!(parsed("push-tpc").unwrap_err().contains("push-tpc"));
-        assert!(parsed("--document").is_err());
     }
 }

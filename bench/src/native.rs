@@ -50,6 +50,7 @@ pub(crate) fn set(socket: &xebec::Socket, setting: Setting) {
     match setting {
         Setting::Backlog(length) => socket.set("backlog", &length.to_string()),
         Setting::NoDrop => socket.set("xpub_nodrop", "1"),
+        Setting::Verbose => socket.set("xpub_verbose", "1"),
         Setting::Everything => socket.subscribe(""),
     }
     .expect("an option that Xebec has");

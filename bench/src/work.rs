@@ -49,7 +49,7 @@ pub(crate) fn bind(row: &Row, count: usize, context: &dyn Context, link: &Link) 
             Figures::default()
         }
         Work::Publish { subscribers } => {
-            let mut publisher = bound(Kind::Xpub, &[Setting::NoDrop]);
+            let mut publisher = bound(Kind::Xpub, &[Setting::NoDrop, Setting::Verbose]);
             // The subscriptions: a one and no prefix.
             publisher.recv_many(1, subscribers);
             publisher.send_many(&body(row), count);

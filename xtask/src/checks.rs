@@ -67,7 +67,7 @@ fn test_command(request: &Request, what: &[&str]) -> Command {
 }
 
 /// The cargo that runs this program, in the workspace.
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace());
     cargo
@@ -91,7 +91,7 @@ fn added_to(variable: &str, flag: &str) -> String {
     }
 }
 
-fn succeed(command: &mut Command) -> Outcome {
+pub(crate) fn succeed(command: &mut Command) -> Outcome {
     match command.status() {
         Ok(status) if status.success() => Ok(Vec::new()),
         Ok(status) => Err(format!("{}: {status}", shown(command))),

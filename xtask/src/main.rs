@@ -7,6 +7,7 @@
 //!
 //! Only std and the crate of the interop peers are used here, so that the first build is short.
 
+mod bench;
 mod checks;
 mod lines;
 mod peers;
@@ -74,6 +75,11 @@ const CHORES: &[Chore] = &[
         "count the lines of code of each crate",
         lines::print,
     ),
+    chore(
+        "bench",
+        "measure beside the peers; takes the rest of the line (--help tells)",
+        bench::run,
+    ),
 ];
 
 /// What `test` does, in this order: what says most in the shortest time comes first.
@@ -87,14 +93,15 @@ struct Request {
     keep_going: bool,
     /// Takes only the interop peers that are there.
     no_install: bool,
-    /// What follows `--`, for the test runner.
+    /// What follows `--`, for the test runner, or `bench`, for the benchmarks.
     rest: Vec<String>,
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let wants_help = |argument: &String| ["help", "--help", "-h"].contains(&argument.as_str());
-    if arguments.is_empty() || arguments.iter().take_while(|a| *a != "--").any(wants_help) {
+    let ours = arguments.iter().take_while(|a| *a != "--" && *a != "bench");
+    if arguments.is_empty() || ours.into_iter().any(wants_help) {
         print!("{}", help());
         return ExitCode::SUCCESS;
     }
@@ -132,6 +139,10 @@ fn parse(arguments: Vec<String>) -> Result<Request, String> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--" => request.rest = arguments.by_ref().collect(),
+            "bench" => {
+                request.chores.push(argument);
+                request.rest = arguments.by_ref().collect();
+            }
             "--keep-going" => request.keep_going = true,
             "--no-install" => request.no_install = true,
             "test" => request
@@ -223,6 +234,13 @@ mod tests {
         assert_eq!(request.chores, ["unit"]);
         assert_eq!(request.rest, ["--exact", "test"]);
         assert!(request.no_install);
+    }
+
+    #[test]
+    fn what_follows_bench_is_for_the_benchmarks() {
+        let request = parsed("lines bench --quick push-tcp").unwrap();
+        assert_eq!(request.chores, ["lines", "bench"]);
+        assert_eq!(request.rest, ["--quick", "push-tcp"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! What a flag means is said here, in its doc comment, and nowhere else. What it does lives in
 //! [`commands`](crate::commands). Groups of flags that several commands share ([`Endpoints`],
-//! [`Input`], [`Output`], [`SocketFlags`]) are structs, flattened into each command.
+//! [`Input`], [`FormatFlags`], [`SocketFlags`]) are structs, flattened into each command.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Scratch, run, start};
+use common::{Scratch, run, start, wait_until_gone};
 use rustix::process::{Signal, kill_process, test_kill_process};
 
 const ANY: &str = "tcp://127.0.0.1:*";
@@ -144,12 +144,7 @@ fn the_demo_reports_a_worker_that_dies() {
     let file = text("demo-death", 2_000_000);
     let mut demo = start(&["demo", file.path(), "--workers", "2"]);
     demo.line();
-    let victim = loop {
-        if let [_, victim] = demo.children()[..] {
-            break victim;
-        }
-    };
-    kill_process(victim, Signal::KILL).unwrap();
+    kill_process(demo.children(2)[1], Signal::KILL).unwrap();
     demo.end_input();
     let said = demo.wait().failed(1);
     assert!(
@@ -163,12 +158,7 @@ fn ctrl_c_ends_the_demo_and_its_workers() {
     let file = text("demo-ctrl-c", 2_000_000);
     let demo = start(&["demo", file.path(), "--workers", "2"]);
     demo.line();
-    let workers = loop {
-        let children = demo.children();
-        if children.len() == 2 {
-            break children;
-        }
-    };
+    let workers = demo.children(2);
     demo.interrupted().failed(130);
     for worker in workers {
         assert!(
@@ -183,20 +173,10 @@ fn workers_end_when_the_demo_is_killed() {
     let file = text("demo-kill", 2_000_000);
     let demo = start(&["demo", file.path(), "--workers", "2"]);
     demo.line();
-    let workers = loop {
-        let children = demo.children();
-        if children.len() == 2 {
-            break children;
-        }
-    };
+    let workers = demo.children(2);
     demo.signal(Signal::KILL);
-    // Its standard error is the workers' too: when that ends, they have ended.
     demo.wait();
-    for worker in workers {
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", worker.as_raw_nonzero()))
-            .unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
-    }
+    workers.into_iter().for_each(wait_until_gone);
 }
 
 macro_rules! benches {

@@ -78,6 +78,8 @@ pub(crate) struct End {
     hwm: usize,
     /// The same inwards: how far the consumer may let the queue run down before it tells.
     inward_hwm: usize,
+    /// Messages that were replaced by newer ones (CONFLATE), until somebody counts them.
+    replaced: u64,
     /// The producer waits and is to be told no later than this socket's next pause.
     owed: bool,
 }
@@ -101,6 +103,7 @@ pub(crate) fn pair(
         taken_seen: 0,
         hwm,
         inward_hwm,
+        replaced: 0,
         owed: false,
     };
     (
@@ -137,8 +140,10 @@ impl End {
     #[inline]
     pub(crate) fn push(&mut self, message: Message) {
         let mut queue = self.out.queue.lock();
-        if self.out.conflate {
-            queue.clear();
+        if self.out.conflate && message.is_data() {
+            let gone = give_way(&mut queue);
+            self.sent -= gone;
+            self.replaced += gone;
         }
         queue.push_back(message);
         drop(queue);
@@ -154,6 +159,9 @@ impl End {
     pub(crate) fn pop(&mut self) -> Option<Message> {
         if self.batch.is_empty() && !self.take_batch() {
             return None;
+        }
+        if self.inn.conflate {
+            self.take_newer();
         }
         let message = self.batch.pop_front();
         let taken = self.inn.taken.load(Ordering::Relaxed) + 1;
@@ -191,6 +199,23 @@ impl End {
         !self.batch.is_empty()
     }
 
+    /// CONFLATE: what has come since the batch was taken replaces what is left of it.
+    fn take_newer(&mut self) {
+        let mut queue = self.inn.queue.lock();
+        if queue.iter().any(Message::is_data) {
+            let gone = give_way(&mut self.batch);
+            let taken = self.inn.taken.load(Ordering::Relaxed) + gone;
+            self.inn.taken.store(taken, Ordering::Release);
+            self.replaced += gone;
+        }
+        self.batch.append(&mut queue);
+    }
+
+    /// How many messages were replaced by newer ones since this was last asked.
+    pub(crate) fn take_replaced(&mut self) -> u64 {
+        std::mem::take(&mut self.replaced)
+    }
+
     /// Whether a producer waits for a word about room.
     pub(crate) fn owes(&self) -> bool {
         self.owed
@@ -202,6 +227,13 @@ impl End {
             self.far.tell();
         }
     }
+}
+
+/// Makes the messages of a queue give way to a newer one; subscriptions stay. Returns how many did.
+fn give_way(queue: &mut VecDeque<Message>) -> u64 {
+    let before = queue.len();
+    queue.retain(|waiting| !waiting.is_data());
+    (before - queue.len()) as u64
 }
 
 impl Drop for End {

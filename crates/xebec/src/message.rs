@@ -318,6 +318,11 @@ impl Message {
         self.rest.insert(0, old);
     }
 
+    /// Whether it is an application's message: not a subscription.
+    pub(crate) fn is_data(&self) -> bool {
+        self.kind == Kind::Data
+    }
+
     /// Takes the first frame off, unless it is the only one.
     pub fn pop_front(&mut self) -> Option<Frame> {
         if self.rest.is_empty() {

@@ -151,6 +151,11 @@ impl Pipe {
         }
     }
 
+    /// It leads to a socket of this context, or did.
+    pub(crate) fn is_inproc(&self) -> bool {
+        self.dialer.is_none() && self.listener.is_none_or(|index| index == usize::MAX)
+    }
+
     /// The peer can be reached at this moment.
     pub(crate) fn is_up(&self) -> bool {
         match &self.link {
@@ -177,6 +182,8 @@ impl Pipe {
 pub(crate) enum Happened {
     /// The connection ended.
     Failed(Broken),
+    /// The application has let go of the peer: what it was sent may still leave.
+    Left,
     /// The connection ended before; now all that it brought is taken.
     Drained,
     /// The peer's ping asks to have its silence watched.
@@ -198,6 +205,8 @@ pub(crate) struct Pipes {
     last_flush: Instant,
     /// Output waits for company and the background thread knows.
     deferring: bool,
+    /// A message had to queue behind a kernel that is full; cleared by the socket.
+    pub(crate) backlog: bool,
     /// A word is owed to a peer and the background thread knows.
     owing: bool,
     generation: u32,
@@ -215,6 +224,7 @@ impl Pipes {
             last_flush: Instant::now() - SILENCE,
             deferring: false,
             owing: false,
+            backlog: false,
             generation: 0,
         }
     }
@@ -298,8 +308,25 @@ impl Pipes {
             .resize(options.in_batch_size, options.out_batch_size);
     }
 
+    /// The pattern does not let a pipe join: what it has brought is of no interest.
+    pub(crate) fn refuse(&mut self, id: PipeId, why: Broken) {
+        self.slab[id].attached = false;
+        self.fail(id, why);
+    }
+
     pub(crate) fn mend(&mut self, id: PipeId) {
         self.slab[id].failed = false;
+    }
+
+    /// Whether the peer has gone for good; what it sent may still wait.
+    pub(crate) fn has_left(&self, id: PipeId) -> bool {
+        let pipe = &self.slab[id];
+        pipe.ending || matches!(&pipe.link, Link::Inproc(end) if !end.is_open())
+    }
+
+    /// Puts a word of the pattern's own among what is received, where it is now.
+    pub(crate) fn interject(&mut self, id: PipeId, word: Message) {
+        self.slab[id].inq.push_back(word);
     }
 
     fn mark_dirty(&mut self, id: PipeId) {
@@ -318,7 +345,7 @@ impl Pipes {
             return false;
         }
         if pipe.conflate {
-            return true;
+            return !(pipe.options.immediate && matches!(pipe.link, Link::Down));
         }
         match &mut pipe.link {
             // With IMMEDIATE nothing queues while there is no connection.
@@ -366,6 +393,24 @@ impl Pipes {
         }
     }
 
+    /// Says what goes first on a connection that has just come up, before all that was queued.
+    pub(crate) fn greet(&mut self, id: PipeId, message: &Message) {
+        match &mut self.slab[id].link {
+            Link::Wire(conn) => {
+                conn.encode(message, &mut self.pool);
+                self.encoded(id);
+            }
+            Link::Inproc(end) => end.push(message.clone()),
+            Link::Down => {}
+        }
+    }
+
+    /// Has the library say something to the application, behind what the peer has said: for
+    /// pipes that came up or have just lost their connection, when all of that is in `inq`.
+    pub(crate) fn tell(&mut self, id: PipeId, message: Message) {
+        self.slab[id].inq.push_back(message);
+    }
+
     /// Sends what the library itself has to say (a subscription, a probe, a welcome): it does
     /// not count and is not subject to the high-water mark.
     #[inline]
@@ -380,11 +425,17 @@ impl Pipes {
                 conn.encode(&message, &mut self.pool);
                 self.encoded(id);
             }
-            Link::Inproc(end) => end.push(message),
+            Link::Inproc(end) => {
+                end.push(message);
+                self.counters.dropped.conflated += end.take_replaced();
+            }
             _ => {
-                if pipe.conflate && message.kind == crate::message::Kind::Data {
-                    pipe.outq.clear();
+                if pipe.conflate && message.is_data() {
+                    let before = pipe.outq.len();
+                    pipe.outq.retain(|waiting| !waiting.is_data());
+                    self.counters.dropped.conflated += (before - pipe.outq.len()) as u64;
                 }
+                self.backlog |= matches!(pipe.link, Link::Wire(_));
                 pipe.outq.push_back(message);
             }
         }
@@ -492,17 +543,29 @@ impl Pipes {
     /// The next message of a pipe, read from the transport if need be.
     #[inline]
     pub(crate) fn recv(&mut self, id: PipeId) -> Option<Message> {
+        let newest = self.slab[id].conflate;
+        self.receive(id, newest)
+    }
+
+    /// The same for patterns that take in what comes as it comes: CONFLATE is not for them.
+    #[inline]
+    pub(crate) fn recv_each(&mut self, id: PipeId) -> Option<Message> {
+        self.receive(id, false)
+    }
+
+    #[inline]
+    fn receive(&mut self, id: PipeId, newest: bool) -> Option<Message> {
         let pipe = &mut self.slab[id];
         let mut message = match &mut pipe.link {
             // What nearly every call meets: nothing was received ahead, the next message is
             // decoded from what was read.
-            Link::Wire(conn) if pipe.inq.is_empty() && !pipe.conflate && !pipe.failed => {
+            Link::Wire(conn) if pipe.inq.is_empty() && !newest && !pipe.failed => {
                 match conn.next(&mut self.pool) {
                     Ok(Some(message)) if !conn.owes_reply => message,
                     outcome => self.outcome(id, outcome)?,
                 }
             }
-            _ => self.recv_queued(id)?,
+            _ => self.recv_queued(id, newest)?,
         };
         let pipe = &mut self.slab[id];
         pipe.traffic.messages_in += 1;
@@ -511,15 +574,16 @@ impl Pipes {
         Some(message)
     }
 
-    fn recv_queued(&mut self, id: PipeId) -> Option<Message> {
+    fn recv_queued(&mut self, id: PipeId, newest: bool) -> Option<Message> {
         let mut message = match self.slab[id].inq.pop_front() {
             Some(message) => message,
             None => self.next(id)?,
         };
-        if self.slab[id].conflate {
-            while let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id)) {
-                message = newer;
-            }
+        while newest
+            && let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id))
+        {
+            message = newer;
+            self.counters.dropped.conflated += 1;
         }
         let pipe = &self.slab[id];
         if pipe.ending && pipe.inq.is_empty() {
@@ -557,6 +621,7 @@ impl Pipes {
             }
             Link::Inproc(end) => {
                 let message = end.pop();
+                self.counters.dropped.conflated += end.take_replaced();
                 if message.is_none() && !end.is_open() {
                     // What was pushed before the end closed comes first.
                     let last = end.pop();
@@ -608,6 +673,7 @@ impl Pipes {
             let Some(message) = self.next(id) else { break };
             let pipe = &mut self.slab[id];
             if pipe.conflate {
+                self.counters.dropped.conflated += pipe.inq.len() as u64;
                 pipe.inq.clear();
             }
             pipe.inq.push_back(message);
@@ -616,12 +682,12 @@ impl Pipes {
     }
 
     /// Keeps what a connection that just ended has still delivered: at most a buffer's worth,
-    /// whatever the high-water mark.
-    pub(crate) fn pull_rest(&mut self, id: PipeId) {
+    /// whatever the high-water mark, and, if it was writing that failed, what the kernel holds.
+    pub(crate) fn pull_rest(&mut self, id: PipeId, read_on: bool) {
         let Some((conn, pool)) = self.conn_and_pool(id) else {
             return;
         };
-        conn.readable = false;
+        conn.readable = read_on;
         let mut rest = Vec::new();
         while let Ok(Some(message)) = conn.next(pool) {
             rest.push(message);

@@ -1,6 +1,7 @@
 //! Waiting for several things at once: sockets, descriptors and timers (`zmq_poll`).
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -96,11 +97,17 @@ impl<'a> PollItem<'a> {
         self.ready != 0
     }
 
-    fn core(&self) -> Option<&'a std::sync::Arc<Core>> {
+    fn core(&self) -> Option<&'a Arc<Core>> {
         match &self.source {
             Source::Socket(socket) => Some(socket.core()),
             _ => None,
         }
+    }
+
+    /// The socket, and whether it is to be readable and to be writable.
+    fn core_and_interest(&self) -> Option<(&'a Arc<Core>, (bool, bool))> {
+        let wants = |interest| self.interest.contains(interest);
+        Some((self.core()?, (wants(Interest::READ), wants(Interest::WRITE))))
     }
 }
 
@@ -198,16 +205,20 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
     let cores: Vec<_> = if idle {
         Vec::new()
     } else {
-        items.iter().filter_map(PollItem::core).collect()
+        items.iter().filter_map(PollItem::core_and_interest).collect()
     };
-    cores.iter().for_each(|core| core.enter_poll());
-    let sleeps: Vec<Option<Sleep<'_, Wake>>> =
-        cores.iter().map(|core| core.signal.sleep()).collect();
-    let pending = sleeps.iter().any(Option::is_none);
-    let mut fds: Vec<PollFd<'_>> = cores
+    let wake = sys::own_wake();
+    let sleeps: Vec<Option<Sleep<'_, Arc<Wake>>>> = cores
         .iter()
-        .map(|core| PollFd::from_borrowed_fd(core.set_fd(), PollFlags::IN))
+        .map(|(core, interest)| core.enter_poll(*interest, wake.as_ref()))
         .collect();
+    let pending = sleeps.iter().any(Option::is_none);
+    let sets = cores.iter().map(|(core, _)| core.set_fd());
+    let mut fds: Vec<PollFd<'_>> = sets
+        .chain(wake.iter().map(|wake| wake.as_fd()))
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+        .collect();
+    let first = fds.len();
     for item in items.iter() {
         if let Source::Fd(fd) = item.source {
             let mut flags = PollFlags::empty();
@@ -216,9 +227,14 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         }
     }
-    let waited = sys::poll(&mut fds, if pending { Some(since) } else { deadline });
+    let deadline = match pending {
+        true if wake.is_none() => Some(sys::nap()),
+        true => Some(since),
+        false => deadline,
+    };
+    let waited = sys::poll(&mut fds, deadline);
     let hung = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
-    let found = fds[cores.len()..].iter().map(PollFd::revents).map(|flags| {
+    let found = fds[first..].iter().map(PollFd::revents).map(|flags| {
         let readable = flags.intersects(PollFlags::IN | hung);
         let writable = flags.intersects(PollFlags::OUT | hung);
         u8::from(readable) | u8::from(writable) << 1
@@ -227,7 +243,7 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
     drop(fds);
     drop(sleeps);
     let soon = since.elapsed() < Duration::from_millis(1);
-    cores.iter().for_each(|core| core.leave_poll(soon));
+    cores.iter().for_each(|(core, _)| core.leave_poll(soon));
     let own = items
         .iter_mut()
         .filter(|item| matches!(item.source, Source::Fd(_)));

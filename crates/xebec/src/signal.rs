@@ -6,26 +6,26 @@
 //! waits; who is about to wait announces itself and then looks at `pending`. At least one of
 //! the two sees the other, so no wake-up is lost.
 //!
-//! Two rules come with it. Whoever waits must announce itself in the same hold of the socket's
-//! lock as its last look, so that nobody can take the news in between and find nobody to tell.
-//! And all sleepers of a socket share one alarm, which stays set until each of those that it was
-//! set for has left its sleep: one that is quick, and goes back to sleep because the news was
-//! not for it, must not turn it off for the others.
+//! Two rules come with it. Whoever waits announces itself in the same hold of the socket's lock
+//! as its last look: otherwise somebody else could take the news in between and find nobody to
+//! tell. And each sleeper has an alarm of its own: if they shared one, a quick sleeper that the
+//! news were not for would turn it off before a slow one has heard it.
 //!
 //! `tests/model.rs` checks every interleaving.
 
+use std::sync::Arc;
 use std::task::Waker;
 
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, fence};
 
-/// What a sleeper sleeps on: an event descriptor, or in the model a double of it.
+/// What one sleeper sleeps on: an event descriptor, or in the model a double of it.
 pub(crate) trait Alarm {
-    /// Wakes all who sleep on it, and keeps others from falling asleep, until it is cleared.
+    /// Wakes the sleeper, or keeps it from falling asleep.
     fn set(&self);
     fn clear(&self);
 }
 
-impl Alarm for crate::sys::Wake {
+impl Alarm for Arc<crate::sys::Wake> {
     fn set(&self) {
         crate::sys::Wake::set(self);
     }
@@ -43,30 +43,35 @@ pub(crate) struct Signal<A> {
     /// How many wait, threads and tasks. Written under the lock of `waiting`; read without it to
     /// know whether that lock is worth taking.
     awaited: AtomicUsize,
-    waiting: Mutex<Waiting>,
-    alarm: A,
+    waiting: Mutex<Waiting<A>>,
 }
 
 /// Those who wait.
-#[derive(Default)]
-struct Waiting {
-    /// Threads that sleep on the alarm, or are about to, or have just been woken by it.
-    sleepers: usize,
-    /// Invariant: the alarm is set exactly while this is not zero. How many of the sleepers
-    /// announced themselves before it was last set, and have not left since.
-    called: usize,
-    /// How often the alarm was set: tells a sleeper whether it is among the `called`.
-    calls: u64,
+struct Waiting<A> {
+    sleepers: Vec<Sleeper<A>>,
     tasks: Vec<Waker>,
+    /// Names the next sleeper.
+    next: u64,
+}
+
+/// A thread that sleeps, or is about to, or has just been woken.
+struct Sleeper<A> {
+    id: u64,
+    alarm: A,
+    /// The alarm was set.
+    called: bool,
 }
 
 impl<A: Alarm> Signal<A> {
-    pub(crate) fn new(alarm: A) -> Self {
+    pub(crate) fn new() -> Self {
         Signal {
             pending: AtomicBool::new(false),
             awaited: AtomicUsize::new(0),
-            waiting: Mutex::new(Waiting::default()),
-            alarm,
+            waiting: Mutex::new(Waiting {
+                sleepers: Vec::new(),
+                tasks: Vec::new(),
+                next: 0,
+            }),
         }
     }
 
@@ -93,10 +98,12 @@ impl<A: Alarm> Signal<A> {
     #[cold]
     fn call(&self) {
         let mut waiting = self.waiting.lock();
-        if waiting.called < waiting.sleepers {
-            waiting.called = waiting.sleepers;
-            waiting.calls += 1;
-            self.alarm.set();
+        for sleeper in &mut waiting.sleepers {
+            // Under the lock: an alarm that is set after its owner has left would never be
+            // cleared.
+            if !std::mem::replace(&mut sleeper.called, true) {
+                sleeper.alarm.set();
+            }
         }
         let tasks = std::mem::take(&mut waiting.tasks);
         self.note(&waiting);
@@ -112,17 +119,20 @@ impl<A: Alarm> Signal<A> {
         self.pending.load(Ordering::Acquire) && self.pending.swap(false, Ordering::AcqRel)
     }
 
-    /// Announces a sleeper, unless something is pending. Called with the socket's lock held,
-    /// after a look that found nothing.
-    pub(crate) fn sleep(&self) -> Option<Sleep<'_, A>> {
+    /// Announces a sleeper that has `alarm` to itself, unless something is pending. Called with
+    /// the socket's lock held, after a look that found nothing.
+    pub(crate) fn sleep(&self, alarm: A) -> Option<Sleep<'_, A>> {
         let mut waiting = self.waiting.lock();
-        waiting.sleepers += 1;
+        let id = waiting.next;
+        waiting.next += 1;
+        waiting.sleepers.push(Sleeper {
+            id,
+            alarm,
+            called: false,
+        });
         self.note(&waiting);
-        let sleep = Sleep {
-            signal: self,
-            calls: waiting.calls,
-        };
         drop(waiting);
+        let sleep = Sleep { signal: self, id };
         self.nothing_pending().then_some(sleep)
     }
 
@@ -138,8 +148,8 @@ impl<A: Alarm> Signal<A> {
         self.nothing_pending()
     }
 
-    fn note(&self, waiting: &Waiting) {
-        let count = waiting.sleepers + waiting.tasks.len();
+    fn note(&self, waiting: &Waiting<A>) {
+        let count = waiting.sleepers.len() + waiting.tasks.len();
         self.awaited.store(count, Ordering::Relaxed);
     }
 
@@ -153,18 +163,17 @@ impl<A: Alarm> Signal<A> {
 /// A sleeper's announcement; withdrawn when dropped.
 pub(crate) struct Sleep<'a, A: Alarm> {
     signal: &'a Signal<A>,
-    /// The alarm's count when it was announced.
-    calls: u64,
+    id: u64,
 }
 
 impl<A: Alarm> Drop for Sleep<'_, A> {
     fn drop(&mut self) {
         let mut waiting = self.signal.waiting.lock();
-        waiting.sleepers -= 1;
-        if self.calls < waiting.calls && waiting.called > 0 {
-            waiting.called -= 1;
-            if waiting.called == 0 {
-                self.signal.alarm.clear();
+        let mine = |sleeper: &Sleeper<A>| sleeper.id == self.id;
+        if let Some(at) = waiting.sleepers.iter().position(mine) {
+            let sleeper = waiting.sleepers.swap_remove(at);
+            if sleeper.called {
+                sleeper.alarm.clear();
             }
         }
         self.signal.note(&waiting);

@@ -14,6 +14,8 @@ pub struct Drops {
     pub no_subscriber: u64,
     /// Received and not wanted: no subscription matched, or a reply to no request.
     pub unwanted: u64,
+    /// Replaced by a newer one (CONFLATE).
+    pub conflated: u64,
     /// Received without the envelope that the pattern asks for.
     pub malformed: u64,
     /// Accepted for a peer that went away before they could be sent.

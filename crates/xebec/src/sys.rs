@@ -4,12 +4,15 @@
 //! instance; sets nest, which is what makes handing a whole socket over from one thread to
 //! another a single system call (see `lease`).
 
+use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll};
+use rustix::process::Pid;
 
 /// What happened to a descriptor of an [`EventSet`].
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +156,32 @@ impl AsFd for Wake {
     }
 }
 
+thread_local! {
+    static OWN: RefCell<Option<(Pid, Arc<Wake>)>> = const { RefCell::new(None) };
+}
+
+/// The wake-up that the calling thread sleeps on, whichever socket it waits for. `None` if the
+/// system is out of descriptors: then the caller may [`nap`].
+pub(crate) fn own_wake() -> Option<Arc<Wake>> {
+    // A process that was forked has its parent's descriptors, and would take its wake-ups.
+    let me = rustix::process::getpid();
+    let known = OWN.try_with(|own| own.borrow().clone()).ok().flatten();
+    if let Some((pid, wake)) = known
+        && pid == me
+    {
+        return Some(wake);
+    }
+    let wake = Arc::new(Wake::new().ok()?);
+    // A thread that is about to end has no place to keep it.
+    let _ = OWN.try_with(|own| *own.borrow_mut() = Some((me, wake.clone())));
+    Some(wake)
+}
+
+/// The end of a short sleep of a thread that nobody can wake.
+pub(crate) fn nap() -> Instant {
+    Instant::now() + Duration::from_millis(1)
+}
+
 /// How a wait on descriptors ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Waited {
@@ -173,12 +202,13 @@ pub(crate) fn poll(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> Waited 
     }
 }
 
-/// Waits until `fd` is readable or the deadline has passed.
-pub(crate) fn poll_readable(fd: impl AsFd, deadline: Option<Instant>) -> Waited {
-    poll(
-        &mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)],
-        deadline,
-    )
+/// Waits until one of `fds` is readable or the deadline has passed.
+pub(crate) fn poll_readable<const N: usize>(
+    fds: [BorrowedFd<'_>; N],
+    deadline: Option<Instant>,
+) -> Waited {
+    let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    poll(&mut fds, deadline)
 }
 
 fn timespec(duration: Duration) -> Timespec {

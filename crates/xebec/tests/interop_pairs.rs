@@ -9,7 +9,7 @@ mod interop;
 use std::time::Duration;
 
 use interop::{
-    End, Parts, assert_same, behind, ours, parts, shapes, subscription, theirs, until,
+    End, Parts, assert_same, behind, ipc, ours, parts, shapes, subscription, tcp, theirs, until,
 };
 use xebec::{Context, SocketType};
 use xebec_peers::libzmq_or_skip;
@@ -21,22 +21,22 @@ macro_rules! pairs {
 
             #[test]
             fn xebec_binds_tcp() {
-                pair(SocketType::$ours, SocketType::$theirs, Binder::Xebec, "tcp://127.0.0.1:*");
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Xebec, tcp());
             }
 
             #[test]
             fn libzmq_binds_tcp() {
-                pair(SocketType::$ours, SocketType::$theirs, Binder::Libzmq, "tcp://127.0.0.1:*");
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Libzmq, tcp());
             }
 
             #[test]
             fn xebec_binds_ipc() {
-                pair(SocketType::$ours, SocketType::$theirs, Binder::Xebec, "ipc://*");
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Xebec, ipc());
             }
 
             #[test]
             fn libzmq_binds_ipc() {
-                pair(SocketType::$ours, SocketType::$theirs, Binder::Libzmq, "ipc://*");
+                pair(SocketType::$ours, SocketType::$theirs, Binder::Libzmq, ipc());
             }
         }
     )*
@@ -85,7 +85,7 @@ enum Binder {
     Libzmq,
 }
 
-fn pair(our_kind: SocketType, their_kind: SocketType, binder: Binder, endpoint: &str) {
+fn pair(our_kind: SocketType, their_kind: SocketType, binder: Binder, place: String) {
     let Some(zmq) = libzmq_or_skip() else { return };
     let (context, their_context) = (Context::new(), zmq.context());
     let ours = ours(&context, our_kind);
@@ -106,7 +106,7 @@ fn pair(our_kind: SocketType, their_kind: SocketType, binder: Binder, endpoint: 
         Binder::Xebec => (ends[0], ends[1]),
         Binder::Libzmq => (ends[1], ends[0]),
     };
-    connected.connect(&bound.bind(endpoint));
+    connected.connect(&bound.bind(&place));
     if !converse((ends[0], b"ours"), (ends[1], b"theirs"))
         && !converse((ends[1], b"theirs"), (ends[0], b"ours"))
     {

@@ -50,7 +50,7 @@ fn fresh_name() -> String {
 
 fn round(bound: &str) -> String {
     let context = Context::new();
-    let (server, client) = (Pair::new(&context).unwrap(), Pair::new(&context).unwrap());
+    let (server, client) = (Pair::with_options(&context, quick()).unwrap(), Pair::with_options(&context, quick()).unwrap());
     let actual = server.bind(bound).unwrap();
     assert_eq!(server.last_endpoint().as_ref(), Some(&actual));
     client.connect(&actual).unwrap();
@@ -97,7 +97,7 @@ fn a_wildcard_is_a_fresh_path_each_time() {
         assert!(is_socket(path));
         let directory = fs::metadata(path.parent().unwrap()).unwrap();
         assert_eq!(directory.permissions().mode() & 0o777, 0o700, "others are kept out");
-        let push = Push::new(&context).unwrap();
+        let push = Push::with_options(&context, quick()).unwrap();
         push.connect(endpoint).unwrap();
         push.send("in").unwrap();
         assert_eq!(text(&pull), "in");
@@ -111,7 +111,7 @@ fn a_wildcard_is_a_fresh_path_each_time() {
 #[test]
 fn connecting_to_a_wildcard_is_refused() {
     let context = Context::new();
-    let error = Push::new(&context).unwrap().connect("ipc://*").unwrap_err();
+    let error = Push::with_options(&context, quick()).unwrap().connect("ipc://*").unwrap_err();
     assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::ConnectToAny));
     let error = Pull::new(&context).unwrap().bind(&format!("ipc:///{}", "x".repeat(200))).unwrap_err();
     assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::PathTooLong));
@@ -161,7 +161,7 @@ fn a_path_in_use_is_not_taken_over() {
     first.bind(&scratch.endpoint()).unwrap();
     let error = second.bind(&scratch.endpoint()).unwrap_err();
     assert!(matches!(error.kind, AddressErrorKind::InUse), "{error:?}");
-    let push = Push::new(&context).unwrap();
+    let push = Push::with_options(&context, quick()).unwrap();
     push.connect(&scratch.endpoint()).unwrap();
     push.send("still the first").unwrap();
     assert_eq!(text(&first), "still the first");
@@ -193,7 +193,7 @@ fn the_successor_of_a_killed_process_takes_its_file() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "the_successor_of_a_killed_process_takes_its_file", "--nocapture"]).env(SERVE, scratch.endpoint());
     let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
-    let push = Push::with_options(&context, Options::new().reconnect_ivl(ms(10))).unwrap();
+    let push = Push::with_options(&context, quick()).unwrap();
     let monitor = push.monitor();
     push.connect(&scratch.endpoint()).unwrap();
     push.send("to the first").unwrap();
@@ -225,11 +225,11 @@ fn the_file_of_another_is_left_alone() {
 
 #[test]
 fn the_side_that_connects_may_start_first() {
-    for endpoint in [fresh_name(), Scratch::new().endpoint()] {
-        // The scratch directory is gone: the server makes it.
+    let unmade = Scratch::new().endpoint();
+    for endpoint in [fresh_name(), unmade] {
         let directory = endpoint.strip_prefix("ipc:///").map(|path| PathBuf::from(format!("/{path}")).parent().unwrap().to_owned());
         let context = Context::new();
-        let push = Push::with_options(&context, Options::new().reconnect_ivl(ms(10))).unwrap();
+        let push = Push::with_options(&context, quick()).unwrap();
         let monitor = push.monitor();
         push.connect(&endpoint).unwrap();
         (0..5).for_each(|i| push.send(i.to_string()).unwrap());
@@ -249,7 +249,7 @@ fn unbind_and_disconnect() {
     let pull = Pull::new(&context).unwrap();
     let endpoint = fresh_name();
     pull.bind(&endpoint).unwrap();
-    let push = Push::with_options(&context, Options::new().reconnect_ivl(ms(10))).unwrap();
+    let push = Push::with_options(&context, quick()).unwrap();
     let monitor = push.monitor();
     push.connect(&endpoint).unwrap();
     event(&monitor, EventKind::HandshakeSucceeded);
@@ -270,7 +270,7 @@ fn unbind_and_disconnect() {
 #[test]
 fn peers_are_told_by_their_process() {
     let context = Context::new();
-    let (pull, push) = (Pull::new(&context).unwrap(), Push::new(&context).unwrap());
+    let (pull, push) = (Pull::new(&context).unwrap(), Push::with_options(&context, quick()).unwrap());
     let (accepting, connecting) = (pull.monitor(), push.monitor());
     let endpoint = pull.bind("ipc://*").unwrap();
     push.connect(&endpoint).unwrap();

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use life::*;
 use rustix::event::PollFlags;
 use rustix::net::{SocketAddrAny, sockopt};
-use xebec::{AddressErrorKind, Context, EndpointErrorKind, EventKind, Options, Pair, Pull, Push, SendErrorKind};
+use xebec::{AddressErrorKind, Context, Dealer, EndpointErrorKind, EventKind, Options, Pair, Pull, Push, SendErrorKind};
 
 fn has_ipv6() -> bool {
     let there = TcpListener::bind("[::1]:0").is_ok();
@@ -28,7 +28,7 @@ fn port(endpoint: &str) -> &str {
 /// sends a message each way. Returns the endpoint as bound.
 fn round(bound: &str, connected: &str, ipv6: bool) -> String {
     let context = Context::builder().ipv6(ipv6).build();
-    let (server, client) = (Pair::new(&context).unwrap(), Pair::new(&context).unwrap());
+    let (server, client) = (Pair::with_options(&context, quick()).unwrap(), Pair::with_options(&context, quick()).unwrap());
     let actual = server.bind(bound).unwrap();
     assert_eq!(server.last_endpoint().as_ref(), Some(&actual));
     let connected = connected.replace("PORT", port(&actual));
@@ -79,7 +79,7 @@ fn a_connection_leaves_from_its_source() {
     let (listener, endpoint) = raw_listener();
     let port = free_port();
     for (source, ip, from) in [("127.0.0.2:*".to_owned(), "127.0.0.2", None), (format!("127.0.0.3:{port}"), "127.0.0.3", Some(port))] {
-        let push = Push::new(&context).unwrap();
+        let push = Push::with_options(&context, quick()).unwrap();
         push.connect(&endpoint.replace("tcp://", &format!("tcp://{source};"))).unwrap();
         assert!(ready(&listener, PollFlags::IN, SOON));
         let peer = listener.accept().unwrap().1;
@@ -95,7 +95,7 @@ fn every_address_of_a_name_is_tried() {
     const INSIDE: &str = "XEBEC_LIFE_HOSTS";
     if std::env::var(INSIDE).is_ok() {
         let context = Context::new();
-        let (pull, push) = (Pull::new(&context).unwrap(), Push::new(&context).unwrap());
+        let (pull, push) = (Pull::new(&context).unwrap(), Push::with_options(&context, quick()).unwrap());
         let endpoint = pull.bind("tcp://127.0.0.5:*").unwrap();
         let found = std::net::ToSocketAddrs::to_socket_addrs(&("xebec-many.test", 1)).unwrap();
         assert_eq!(found.map(|address| address.ip().to_string()).collect::<Vec<_>>().len(), 3);
@@ -134,7 +134,7 @@ fn every_address_of_a_name_is_tried() {
 #[test]
 fn a_name_that_nobody_knows_is_looked_up_again() {
     let context = Context::new();
-    let push = Push::with_options(&context, Options::new().linger(ms(0)).reconnect_ivl(ms(10))).unwrap();
+    let push = Push::with_options(&context, quick().linger(ms(0))).unwrap();
     let monitor = push.monitor();
     push.connect("tcp://no-such-host.invalid:5555").unwrap();
     for _ in 0..2 {
@@ -157,7 +157,7 @@ fn an_address_in_use_says_so_until_it_is_unbound() {
     first.unbind(&endpoint).unwrap();
     assert_eq!(second.bind(&endpoint).unwrap(), endpoint);
     drop(first);
-    let (push, endpoint) = (Push::new(&context).unwrap(), second.last_endpoint().unwrap());
+    let (push, endpoint) = (Push::with_options(&context, quick()).unwrap(), second.last_endpoint().unwrap());
     push.connect(&endpoint).unwrap();
     push.send("now here").unwrap();
     assert_eq!(text(&second), "now here");
@@ -175,7 +175,7 @@ fn an_address_of_another_machine_cannot_be_bound() {
 #[test]
 fn endpoints_that_cannot_be_are_refused_at_once() {
     let context = Context::new();
-    let (push, pull) = (Push::new(&context).unwrap(), Pull::new(&context).unwrap());
+    let (push, pull) = (Push::with_options(&context, quick()).unwrap(), Pull::new(&context).unwrap());
     for (endpoint, kind) in [
         ("127.0.0.1:5555", EndpointErrorKind::NoTransport),
         ("carrier-pigeon://127.0.0.1:5555", EndpointErrorKind::UnknownTransport),
@@ -202,7 +202,7 @@ fn endpoints_that_cannot_be_are_refused_at_once() {
 #[test]
 fn last_endpoint_is_the_latest_of_all() {
     let context = Context::new();
-    let pair = Pair::new(&context).unwrap();
+    let pair = Pair::with_options(&context, quick()).unwrap();
     assert_eq!(pair.last_endpoint(), None);
     let first = pair.bind(ANY).unwrap();
     let second = pair.bind("tcp://127.0.0.1:0").unwrap();
@@ -217,10 +217,10 @@ fn one_socket_serves_all_that_it_is_bound_and_connected_to() {
     let context = Context::new();
     let pull = Pull::new(&context).unwrap();
     let endpoints = [pull.bind(ANY).unwrap(), pull.bind("ipc://*").unwrap(), pull.bind("inproc://third").unwrap()];
-    let bound = Push::new(&context).unwrap();
+    let bound = Push::with_options(&context, quick()).unwrap();
     pull.connect(&bound.bind(ANY).unwrap()).unwrap();
     let pushes: Vec<Push> = endpoints.iter().map(|endpoint| {
-        let push = Push::new(&context).unwrap();
+        let push = Push::with_options(&context, quick()).unwrap();
         push.connect(endpoint).unwrap();
         push
     }).collect();
@@ -236,8 +236,7 @@ fn one_socket_serves_all_that_it_is_bound_and_connected_to() {
 fn the_side_that_connects_may_start_first() {
     for sender_connects in [true, false] {
         let context = Context::new();
-        let options = || Options::new().reconnect_ivl(ms(10));
-        let (push, pull) = (Push::with_options(&context, options()).unwrap(), Pull::with_options(&context, options()).unwrap());
+        let (push, pull) = (Push::with_options(&context, quick()).unwrap(), Pull::with_options(&context, quick()).unwrap());
         let endpoint = nobody();
         let monitor = if sender_connects { push.monitor() } else { pull.monitor() };
         if sender_connects {
@@ -265,7 +264,7 @@ fn unbinding_closes_what_came_by_it_and_lets_nobody_in() {
     let pull = Pull::new(&context).unwrap();
     let (gone, kept) = (pull.bind(ANY).unwrap(), pull.bind(ANY).unwrap());
     let push = |endpoint: &str| {
-        let push = Push::with_options(&context, Options::new().reconnect_ivl(ms(10)).linger(ms(0))).unwrap();
+        let push = Push::with_options(&context, quick().linger(ms(0))).unwrap();
         let monitor = push.monitor();
         push.connect(endpoint).unwrap();
         event(&monitor, EventKind::HandshakeSucceeded);
@@ -301,7 +300,7 @@ fn unbind_takes_the_endpoint_as_it_was_given() {
 #[test]
 fn what_was_queued_before_a_disconnect_still_leaves() {
     let context = Context::new();
-    let push = Push::with_options(&context, Options::new().reconnect_ivl(ms(10))).unwrap();
+    let push = Push::with_options(&context, quick()).unwrap();
     let endpoint = nobody();
     push.connect(&endpoint).unwrap();
     (0..20).for_each(|i| push.send(i.to_string()).unwrap());
@@ -321,7 +320,7 @@ fn what_was_queued_before_a_disconnect_still_leaves() {
 #[test]
 fn a_disconnect_without_linger_drops_what_was_queued() {
     let context = Context::new();
-    let push = Push::with_options(&context, Options::new().reconnect_ivl(ms(10)).linger(ms(0))).unwrap();
+    let push = Push::with_options(&context, quick().linger(ms(0))).unwrap();
     let endpoint = nobody();
     push.connect(&endpoint).unwrap();
     (0..7).for_each(|i| push.send(i.to_string()).unwrap());
@@ -335,10 +334,30 @@ fn a_disconnect_without_linger_drops_what_was_queued() {
     assert_eq!(text(&pull), "fresh");
 }
 
+/// A DEALER has one connection to an endpoint; the one that it lets go of does not count.
+#[test]
+fn what_lingers_does_not_stand_in_the_way_of_a_new_connect() {
+    let context = Context::new();
+    let dealer = Dealer::with_options(&context, quick()).unwrap();
+    let endpoint = nobody();
+    dealer.connect(&endpoint).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    dealer.send("old").unwrap();
+    dealer.disconnect(&endpoint).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    dealer.try_send("new").unwrap();
+    let other = Dealer::new(&context).unwrap();
+    other.bind(&endpoint).unwrap();
+    let mut got = [text(&other), text(&other)];
+    got.sort();
+    assert_eq!(got, ["new", "old"]);
+    until("the old connection is gone", || other.stats().connections == 1);
+}
+
 #[test]
 fn a_disconnected_peer_gets_no_more_while_the_others_do() {
     let context = Context::new();
-    let push = Push::new(&context).unwrap();
+    let push = Push::with_options(&context, quick()).unwrap();
     let pulls = [Pull::new(&context).unwrap(), Pull::new(&context).unwrap()];
     let endpoints = pulls.each_ref().map(|pull| pull.bind(ANY).unwrap());
     let monitor = push.monitor();

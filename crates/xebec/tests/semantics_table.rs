@@ -683,9 +683,10 @@ fn pushes_back(kind: SocketType, envelope: &[&[u8]]) {
         }
         assert!(socket.stats().queued_in <= 5);
     }
-    drop(finish.join());
+    let peer = finish.join();
     assert_eq!(socket.try_recv(), Err(RecvError::WouldBlock));
     assert_eq!(socket.stats().dropped, Drops::default());
+    drop(peer);
 }
 
 macro_rules! pushing_back_rows {

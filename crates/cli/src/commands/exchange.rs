@@ -136,6 +136,7 @@ fn wait_for_subscribers(
             return Err(Stop::Timeout(late).into());
         };
         let is_subscription = message.first().first() == Some(&1);
+        // A subscription that does not tell its connection counts as one more subscriber.
         let known = message.connection().is_some() && seen.contains(&message.connection());
         if is_subscription && !known {
             seen.push(message.connection());

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`exchange`] | push, pull, pub, sub, dealer, router, pair, xpub, xsub, stream: lines in, lines out |
 //! | [`requests`] | req and rep, which alternate |
-//! | [`proxy`], [`watch`], [`demo`], [`bench`] | as they say |
+//! | [`mod@proxy`], [`mod@watch`], [`mod@demo`], [`mod@bench`] | as they say |
 //! | [`pages`] | completions and man pages |
 //!
 //! [`open`] holds what they share: binding and connecting by the endpoint rule, options by name,

@@ -169,15 +169,40 @@ impl Xebec {
         }
     }
 
-    /// The processes that it has started and that still run.
-    pub(crate) fn children(&self) -> Vec<Pid> {
+    /// The processes that it has started, once there are `count` of them.
+    pub(crate) fn children(&self, count: usize) -> Vec<Pid> {
         let pid = self.child.id();
-        let children =
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        children
-            .split_whitespace()
-            .filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
-            .collect()
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+                .unwrap_or_default();
+            let pids = children
+                .split_whitespace()
+                .filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+            let children: Vec<Pid> = pids.collect();
+            if children.len() == count {
+                return children;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} children instead of {count}",
+                children.len()
+            );
+            thread::yield_now();
+        }
+    }
+}
+
+/// Waits until a process that is not this one's child is gone (or waits for its parent to see it).
+pub(crate) fn wait_until_gone(process: Pid) {
+    let deadline = Instant::now() + LIMIT;
+    let stat = format!("/proc/{}/stat", process.as_raw_nonzero());
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(
+            Instant::now() < deadline,
+            "process {process:?} is left behind"
+        );
+        thread::yield_now();
     }
 }
 

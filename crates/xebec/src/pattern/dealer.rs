@@ -1,6 +1,6 @@
 //! DEALER (RFC 28): round-robin out, fair-queue in, no order imposed.
 
-use super::Pattern;
+use super::{Pattern, word};
 use super::policy::{FairQueue, LoadBalance};
 use crate::error::{RecvError, SendError};
 use crate::message::Message;
@@ -13,6 +13,9 @@ pub(crate) struct Dealer {
     pub(super) inn: FairQueue,
     pub(super) out: LoadBalance,
     probe: bool,
+    /// HELLO_MSG and HICCUP_MSG.
+    hello: Option<Message>,
+    hiccup: Option<Message>,
 }
 
 impl Pattern for Dealer {
@@ -27,8 +30,20 @@ impl Pattern for Dealer {
     }
 
     fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if let Some(hello) = &self.hello {
+            pipes.greet(id, hello);
+        }
         if self.probe {
-            pipes.put(id, Message::new());
+            pipes.greet(id, &Message::new());
+        }
+    }
+
+    fn disconnected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if pipes.pipe(id).dialer.is_some()
+            && let Some(hiccup) = &self.hiccup
+        {
+            pipes.tell(id, hiccup.clone());
+            self.inn.0.activate(id);
         }
     }
 
@@ -63,5 +78,7 @@ impl Pattern for Dealer {
 
     fn configure(&mut self, options: &Options) {
         self.probe = options.probe_router;
+        self.hello = word(&options.hello_msg);
+        self.hiccup = word(&options.hiccup_msg);
     }
 }

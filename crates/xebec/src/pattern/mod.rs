@@ -15,10 +15,11 @@ mod router;
 mod stream;
 mod subscribe;
 
+use bytes::Bytes;
 use zmtp::SocketType;
 
 use crate::error::{RecvError, SendError};
-use crate::message::Message;
+use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
 
@@ -97,4 +98,9 @@ pub(crate) fn of(kind: SocketType, options: &Options) -> Option<Box<dyn Pattern>
     };
     pattern.configure(options);
     Some(pattern)
+}
+
+/// What an option gives to say; empty stands for nothing.
+fn word(option: &Bytes) -> Option<Message> {
+    (!option.is_empty()).then(|| Frame::from(option.clone()).into())
 }

@@ -1,5 +1,7 @@
 //! PAIR (RFC 31): exactly one peer, both ways.
 
+use std::collections::VecDeque;
+
 use super::Pattern;
 use crate::conn::Broken;
 use crate::error::{RecvError, SendError};
@@ -10,13 +12,25 @@ use crate::pipe::{PipeId, Pipes};
 #[derive(Default)]
 pub(crate) struct Pair {
     peer: Option<PipeId>,
+    /// Peers that have left and whose last words are not all received.
+    past: VecDeque<PipeId>,
+}
+
+impl Pair {
+    /// Those to receive from, first to last.
+    fn sources(&self) -> impl Iterator<Item = PipeId> {
+        self.past.iter().copied().chain(self.peer)
+    }
 }
 
 impl Pattern for Pair {
     fn attach(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if let Some(left) = self.peer.take_if(|peer| pipes.has_left(*peer)) {
+            self.past.push_back(left);
+        }
         match self.peer {
             None => self.peer = Some(id),
-            Some(_) => pipes.fail(
+            Some(_) => pipes.refuse(
                 id,
                 Broken::Dismissed("a PAIR socket has one peer, and has it already"),
             ),
@@ -25,6 +39,7 @@ impl Pattern for Pair {
 
     fn detach(&mut self, _: &mut Pipes, id: PipeId) {
         self.peer.take_if(|peer| *peer == id);
+        self.past.retain(|past| *past != id);
     }
 
     fn readable(&mut self, _: PipeId) {}
@@ -42,7 +57,7 @@ impl Pattern for Pair {
     }
 
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.peer.and_then(|peer| pipes.recv(peer)))
+        Ok(self.sources().find_map(|source| pipes.recv(source)))
     }
 
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {
@@ -50,6 +65,6 @@ impl Pattern for Pair {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        self.peer.is_some_and(|peer| pipes.has_message(peer))
+        self.sources().any(|source| pipes.has_message(source))
     }
 }

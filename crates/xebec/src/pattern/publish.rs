@@ -24,6 +24,9 @@ pub(crate) struct Publisher {
     news: VecDeque<(Option<PipeId>, Message)>,
     /// XPUB_MANUAL: the peer of the subscription that the application received last.
     last: Option<PipeId>,
+    /// XPUB_MANUAL_LAST_VALUE: the peer that the application subscribed last, until a message that
+    /// goes to nobody else has been sent.
+    fresh: Option<PipeId>,
     /// Stamps the pipes that a message goes to, so that each gets it once however many of its
     /// prefixes match. Indexed by pipe.
     stamps: Vec<u64>,
@@ -34,6 +37,7 @@ pub(crate) struct Publisher {
     verbose: bool,
     verboser: bool,
     manual: bool,
+    last_value: bool,
     nodrop: bool,
     invert: bool,
     only_first: bool,
@@ -47,6 +51,7 @@ impl Publisher {
             asked: Subscribers::new(),
             news: VecDeque::new(),
             last: None,
+            fresh: None,
             stamps: Vec::new(),
             stamp: 0,
             matching: Vec::new(),
@@ -55,6 +60,7 @@ impl Publisher {
             verbose: false,
             verboser: false,
             manual: false,
+            last_value: false,
             nodrop: false,
             invert: false,
             only_first: false,
@@ -77,6 +83,9 @@ impl Publisher {
         });
         if invert {
             matching.extend(self.peers.iter().filter(|&id| stamps[id] != stamp));
+        }
+        if let Some(fresh) = self.fresh {
+            matching.retain(|&id| id == fresh);
         }
     }
 
@@ -103,8 +112,9 @@ impl Publisher {
         } else {
             match self.subscribers.unsubscribe(topic, id) {
                 Unsubscribed::Last => true,
-                Unsubscribed::Remaining => self.verboser,
-                Unsubscribed::NotFound => false,
+                // One that was not found is told too: whoever counts must count it, for a
+                // peer's second subscription was told as well.
+                Unsubscribed::Remaining | Unsubscribed::NotFound => self.verboser,
             }
         };
         if news {
@@ -122,7 +132,7 @@ impl Publisher {
         let mut own = Vec::new();
         for (i, frame) in message.into_frames().into_iter().enumerate() {
             match frame.as_bytes() {
-                [on @ (0 | 1), topic @ ..] if i == 0 || (own.is_empty() && !self.only_first) => {
+                [on @ (0 | 1), topic @ ..] if i == 0 || !self.only_first => {
                     self.subscription(id, topic, *on == 1)
                 }
                 _ => own.push(frame),
@@ -154,11 +164,13 @@ impl Pattern for Publisher {
             from.take_if(|from| *from == id);
         });
         self.last.take_if(|last| *last == id);
+        self.fresh.take_if(|fresh| *fresh == id);
     }
 
     fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
         if pipes.pipe(id).info.silent_subscriber {
-            self.subscribers.subscribe(b"", id);
+            // The application of an XPUB is to pass it on upstream.
+            self.subscription(id, b"", true);
         }
         if let Some(welcome) = &self.welcome {
             pipes.put(id, welcome.clone().into());
@@ -167,14 +179,16 @@ impl Pattern for Publisher {
 
     fn disconnected(&mut self, _: &mut Pipes, id: PipeId) {
         let mut gone = Vec::new();
-        let from = if self.manual {
-            &mut self.asked
-        } else {
-            &mut self.subscribers
-        };
-        from.remove_peer(id, |topic| gone.push(topic.to_vec()));
+        let each = |topic: &[u8]| gone.push(topic.to_vec());
         if self.manual {
+            self.asked.for_each_of(id, each);
+            self.asked.remove_peer(id, |_| {});
             self.subscribers.remove_peer(id, |_| {});
+        } else if self.verboser {
+            self.subscribers.for_each_of(id, each);
+            self.subscribers.remove_peer(id, |_| {});
+        } else {
+            self.subscribers.remove_peer(id, each);
         }
         gone.iter().for_each(|topic| self.tell(None, false, topic));
     }
@@ -185,12 +199,13 @@ impl Pattern for Publisher {
 
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
         self.find(message.first());
+        if self.nodrop && !self.matching.iter().all(|&id| pipes.can_send(id)) {
+            return Err(SendError::would_block(message));
+        }
+        self.fresh = None;
         if self.matching.is_empty() {
             pipes.counters.dropped.no_subscriber += 1;
             return Ok(());
-        }
-        if self.nodrop && !self.matching.iter().all(|&id| pipes.can_send(id)) {
-            return Err(SendError::would_block(message));
         }
         let last = self.matching.len() - 1;
         for i in 0..last {
@@ -241,7 +256,10 @@ impl Pattern for Publisher {
             return false;
         }
         match self.last {
-            Some(id) if on => drop(self.subscribers.subscribe(topic, id)),
+            Some(id) if on => {
+                self.subscribers.subscribe(topic, id);
+                self.fresh = self.last_value.then_some(id);
+            }
             Some(id) => drop(self.subscribers.unsubscribe(topic, id)),
             None => {}
         }
@@ -256,6 +274,7 @@ impl Pattern for Publisher {
         self.verbose = options.xpub_verbose || options.xpub_verboser;
         self.verboser = options.xpub_verboser;
         self.manual = options.xpub_manual && self.extended;
+        self.last_value = options.xpub_manual_last_value && self.manual;
         self.nodrop = options.xpub_nodrop;
         self.invert = options.invert_matching;
         self.only_first = options.only_first_subscribe;

@@ -15,8 +15,11 @@ pub(crate) struct Rep {
     inn: FairQueue,
     turn: Turn,
     /// A request that was taken from its pipe to see whether it is one.
-    ready: Option<(PipeId, Vec<Frame>, Message)>,
+    ready: Option<Request>,
 }
+
+/// The requester, if it is still there, its envelope without the empty frame, and the body.
+type Request = (Option<PipeId>, Vec<Frame>, Message);
 
 #[derive(Default)]
 enum Turn {
@@ -27,7 +30,7 @@ enum Turn {
 }
 
 impl Rep {
-    fn fetch(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Vec<Frame>, Message)> {
+    fn fetch(&mut self, pipes: &mut Pipes) -> Option<Request> {
         if self.ready.is_some() {
             return self.ready.take();
         }
@@ -35,7 +38,7 @@ impl Rep {
             let origin = request.origin;
             if let Some(envelope) = request.pop_envelope() {
                 request.origin = origin;
-                return Some((from, envelope, request));
+                return Some((Some(from), envelope, request));
             }
             pipes.counters.dropped.malformed += 1;
         }
@@ -50,7 +53,9 @@ impl Pattern for Rep {
 
     fn detach(&mut self, _: &mut Pipes, id: PipeId) {
         self.inn.0.remove(id);
-        self.ready.take_if(|(from, ..)| *from == id);
+        if let Some((requester, ..)) = &mut self.ready {
+            requester.take_if(|requester| *requester == id);
+        }
         if let Turn::Send(requester, _) = &mut self.turn {
             requester.take_if(|requester| *requester == id);
         }
@@ -94,7 +99,7 @@ impl Pattern for Rep {
             return Err(RecvError::State);
         }
         Ok(self.fetch(pipes).map(|(from, envelope, request)| {
-            self.turn = Turn::Send(Some(from), envelope);
+            self.turn = Turn::Send(from, envelope);
             request
         }))
     }

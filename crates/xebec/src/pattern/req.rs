@@ -41,15 +41,10 @@ impl Req {
         }
     }
 
-    /// Strips the envelope off a reply; false if it answers something else.
-    fn open(&self, reply: &mut Message) -> bool {
-        if self.correlate {
-            let ours = *reply.first() == self.request_id.to_be_bytes();
-            if !ours || reply.pop_front().is_none() {
-                return false;
-            }
-        }
-        reply.first().is_empty() && reply.pop_front().is_some()
+    /// Strips the number off a reply; false if it answers another request.
+    fn answers(&self, reply: &mut Message) -> bool {
+        !self.correlate
+            || *reply.first() == self.request_id.to_be_bytes() && reply.pop_front().is_some()
     }
 
     fn fetch(&mut self, pipes: &mut Pipes, asked: Option<PipeId>) -> Option<Message> {
@@ -57,9 +52,9 @@ impl Req {
             return self.ready.take();
         }
         while let Some((from, mut reply)) = self.dealer.inn.recv(pipes) {
-            if asked.is_some_and(|asked| asked != from) {
+            if asked != Some(from) || !self.answers(&mut reply) {
                 pipes.counters.dropped.unwanted += 1;
-            } else if self.open(&mut reply) {
+            } else if reply.first().is_empty() && reply.pop_front().is_some() {
                 return Some(reply);
             } else {
                 pipes.counters.dropped.malformed += 1;
@@ -101,7 +96,7 @@ impl Pattern for Req {
             return Err(SendError::would_block(message));
         };
         // Replies to earlier requests are stale from here on.
-        self.ready = None;
+        pipes.counters.dropped.unwanted += u64::from(self.ready.take().is_some());
         while self.dealer.inn.recv(pipes).is_some() {
             pipes.counters.dropped.unwanted += 1;
         }

@@ -9,12 +9,12 @@ use std::hash::{BuildHasher, RandomState};
 
 use bytes::Bytes;
 
-use super::Pattern;
+use super::{Pattern, word};
 use super::policy::FairQueue;
-use crate::conn::Broken;
+use crate::conn::{Broken, Conn};
 use crate::error::{RecvError, SendError};
 use crate::message::{Frame, Message};
-use crate::options::Options;
+use crate::options::{Options, RouterNotify};
 use crate::pipe::{PipeId, Pipes};
 
 /// Routing ids in both directions.
@@ -80,10 +80,13 @@ impl RoutingTable {
 pub(crate) struct Router {
     inn: FairQueue,
     table: RoutingTable,
-    ready: Option<(PipeId, Message)>,
     mandatory: bool,
     handover: bool,
     probe: bool,
+    notify: RouterNotify,
+    /// HELLO_MSG and DISCONNECT_MSG.
+    hello: Option<Message>,
+    farewell: Option<Message>,
 }
 
 impl Router {
@@ -91,10 +94,12 @@ impl Router {
         Router {
             inn: FairQueue::default(),
             table: RoutingTable::new(),
-            ready: None,
             mandatory: false,
             handover: false,
             probe: false,
+            notify: RouterNotify::NONE,
+            hello: None,
+            farewell: None,
         }
     }
 
@@ -115,13 +120,6 @@ impl Router {
         self.table.insert(id, pipe);
         true
     }
-
-    fn fetch(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Message)> {
-        if self.ready.is_some() {
-            return self.ready.take();
-        }
-        self.inn.recv(pipes)
-    }
 }
 
 impl Pattern for Router {
@@ -129,9 +127,9 @@ impl Pattern for Router {
         if let Some(assigned) = pipes.pipe(id).assigned_id.clone()
             && !self.identify(pipes, id, assigned)
         {
-            return pipes.fail(
+            return pipes.refuse(
                 id,
-                Broken::Refused("another peer has the routing id given by CONNECT_ROUTING_ID"),
+                Broken::Dismissed("another peer has the routing id given by CONNECT_ROUTING_ID"),
             );
         }
         self.inn.0.insert(id);
@@ -140,7 +138,6 @@ impl Pattern for Router {
     fn detach(&mut self, _: &mut Pipes, id: PipeId) {
         self.inn.0.remove(id);
         self.table.remove(id);
-        self.ready.take_if(|(from, _)| *from == id);
     }
 
     fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
@@ -154,7 +151,8 @@ impl Pattern for Router {
             };
             if !self.identify(pipes, id, name) {
                 self.inn.0.remove(id);
-                return pipes.fail(
+                self.table.remove(id);
+                return pipes.refuse(
                     id,
                     Broken::Refused(
                         "another peer has its routing id; ROUTER_HANDOVER would let it take over",
@@ -163,16 +161,33 @@ impl Pattern for Router {
             }
         }
         self.inn.0.insert(id);
+        if let Some(hello) = &self.hello {
+            pipes.greet(id, hello);
+        }
         if self.probe {
-            pipes.put(id, Message::new());
+            pipes.greet(id, &Message::new());
+        }
+        if self.notify.contains(RouterNotify::CONNECT) && !pipes.pipe(id).is_inproc() {
+            pipes.tell(id, Message::new());
         }
     }
 
     fn disconnected(&mut self, pipes: &mut Pipes, id: PipeId) {
-        // A peer that this side connects to is expected back under its name; another is gone.
-        if pipes.pipe(id).dialer.is_none() {
-            self.table.unroute(id);
+        // A peer whose name another one took over has not gone, as far as that name is concerned.
+        let known = self.table.id(id).and_then(|name| self.table.pipe(name)) == Some(id);
+        if known && self.notify.contains(RouterNotify::DISCONNECT) && !pipes.pipe(id).is_inproc() {
+            pipes.tell(id, Message::new());
+            self.inn.0.activate(id);
         }
+        // A peer that this side connects to is expected back under its name; another is gone.
+        if pipes.pipe(id).dialer.is_some() {
+            return;
+        }
+        if known && pipes.pipe(id).listener.is_some() {
+            let farewell = self.farewell.clone();
+            farewell.into_iter().for_each(|word| pipes.tell(id, word));
+        }
+        self.table.unroute(id);
     }
 
     fn readable(&mut self, id: PipeId) {
@@ -196,6 +211,11 @@ impl Pattern for Router {
             pipes.counters.dropped.unroutable += 1;
             return Ok(());
         };
+        if message.body().is_empty() && pipes.pipe(pipe).conn().is_some_and(Conn::is_raw) {
+            pipes.flush(pipe);
+            pipes.fail(pipe, Broken::Refused("closed by the application"));
+            return Ok(());
+        }
         if !pipes.can_send(pipe) {
             if self.mandatory {
                 return Err(SendError::would_block(message));
@@ -209,7 +229,7 @@ impl Pattern for Router {
     }
 
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.fetch(pipes).and_then(|(from, mut message)| {
+        Ok(self.inn.recv(pipes).and_then(|(from, mut message)| {
             // Only pipes with an id are in the fair queue.
             let id = self.table.id(from)?;
             message.push_front(Frame::from(id.clone()));
@@ -222,13 +242,15 @@ impl Pattern for Router {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        self.ready = self.fetch(pipes);
-        self.ready.is_some()
+        self.inn.can_recv(pipes)
     }
 
     fn configure(&mut self, options: &Options) {
         self.mandatory = options.router_mandatory;
         self.handover = options.router_handover;
         self.probe = options.probe_router;
+        self.notify = options.router_notify;
+        self.hello = word(&options.hello_msg);
+        self.farewell = word(&options.disconnect_msg);
     }
 }

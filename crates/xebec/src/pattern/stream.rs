@@ -4,8 +4,6 @@
 //! The application receives `[id][bytes]`, with empty bytes when a peer connects and when it
 //! leaves (STREAM_NOTIFY), and sends `[id][bytes]`; sending `[id][""]` closes the connection.
 
-use std::collections::VecDeque;
-
 use super::Pattern;
 use super::policy::FairQueue;
 use super::router::RoutingTable;
@@ -13,14 +11,12 @@ use crate::conn::Broken;
 use crate::error::{RecvError, SendError};
 use crate::message::{Frame, Message};
 use crate::options::Options;
-use crate::pipe::{PipeId, Pipes};
+use crate::pipe::{Happened, PipeId, Pipes};
 
 /// Raw connections by id.
 pub(crate) struct StreamPattern {
     inn: FairQueue,
     table: RoutingTable,
-    ready: Option<(PipeId, Message)>,
-    notices: VecDeque<Message>,
     notify: bool,
 }
 
@@ -29,26 +25,17 @@ impl StreamPattern {
         StreamPattern {
             inn: FairQueue::default(),
             table: RoutingTable::new(),
-            ready: None,
-            notices: VecDeque::new(),
             notify: true,
         }
     }
 
-    fn notice(&mut self, id: PipeId) {
-        if self.notify
-            && let Some(name) = self.table.id(id)
-        {
-            let notice = [Frame::from(name.clone()), Frame::new()];
-            self.notices.push_back(notice.into_iter().collect());
+    /// An empty frame, which no bytes from a peer ever are, tells that it came or went. It takes
+    /// its place behind what the peer has sent before.
+    fn notice(&mut self, pipes: &mut Pipes, id: PipeId) {
+        if self.notify && self.table.id(id).is_some() {
+            pipes.interject(id, Message::new());
+            self.inn.0.activate(id);
         }
-    }
-
-    fn fetch(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Message)> {
-        if self.ready.is_some() {
-            return self.ready.take();
-        }
-        self.inn.recv(pipes)
     }
 }
 
@@ -57,9 +44,9 @@ impl Pattern for StreamPattern {
         let name = pipes.pipe(id).assigned_id.clone();
         let name = name.unwrap_or_else(|| self.table.generate());
         if self.table.pipe(&name).is_some() {
-            return pipes.fail(
+            return pipes.refuse(
                 id,
-                Broken::Refused("another peer has the routing id given by CONNECT_ROUTING_ID"),
+                Broken::Dismissed("another peer has the routing id given by CONNECT_ROUTING_ID"),
             );
         }
         self.table.insert(name, id);
@@ -68,19 +55,16 @@ impl Pattern for StreamPattern {
 
     fn detach(&mut self, _: &mut Pipes, id: PipeId) {
         self.inn.0.remove(id);
-        self.ready.take_if(|(from, _)| *from == id);
-        self.notice(id);
         self.table.remove(id);
     }
 
-    fn connected(&mut self, _: &mut Pipes, id: PipeId) {
-        self.notice(id);
+    fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        self.notice(pipes, id);
     }
 
     fn disconnected(&mut self, pipes: &mut Pipes, id: PipeId) {
-        if pipes.pipe(id).dialer.is_some() {
-            self.notice(id);
-        } else {
+        self.notice(pipes, id);
+        if pipes.pipe(id).dialer.is_none() {
             self.table.unroute(id);
         }
     }
@@ -102,8 +86,10 @@ impl Pattern for StreamPattern {
             return Err(SendError::unroutable(message));
         };
         if message.body().is_empty() {
-            pipes.flush(pipe);
-            pipes.fail(pipe, Broken::Dismissed("closed by the application"));
+            // The application knows: it gets no notice, and nothing more from that peer.
+            self.table.remove(pipe);
+            self.inn.0.remove(pipe);
+            pipes.happened.push((pipe, Happened::Left));
             return Ok(());
         }
         if !pipes.can_send(pipe) {
@@ -115,10 +101,7 @@ impl Pattern for StreamPattern {
     }
 
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        if let Some(notice) = self.notices.pop_front() {
-            return Ok(Some(notice));
-        }
-        let received = self.fetch(pipes);
+        let received = self.inn.recv(pipes);
         Ok(received.and_then(|(from, mut message)| {
             message.push_front(Frame::from(self.table.id(from)?.clone()));
             Some(message)
@@ -130,10 +113,7 @@ impl Pattern for StreamPattern {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        if self.notices.is_empty() {
-            self.ready = self.fetch(pipes);
-        }
-        !self.notices.is_empty() || self.ready.is_some()
+        self.inn.can_recv(pipes)
     }
 
     fn configure(&mut self, options: &Options) {

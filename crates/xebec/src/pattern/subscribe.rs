@@ -45,6 +45,29 @@ impl Subscriber {
         }
     }
 
+    /// ONLY_FIRST_SUBSCRIBE: sends a message of which the first frame may be a subscription. It
+    /// stays in one piece, so that the other side knows as well which frame is the first.
+    fn send_mixed(&mut self, pipes: &mut Pipes, mut message: Message) {
+        let [on @ (0 | 1), topic @ ..] = message.first().as_bytes() else {
+            return self.send_own(pipes, &message);
+        };
+        if self.note(topic, *on == 1) {
+            return self.tell_all(pipes, &message);
+        }
+        message.pop_front();
+        self.send_own(pipes, &message);
+    }
+
+    /// Counts a subscription or cancellation. True if publishers are to be told.
+    fn note(&mut self, topic: &[u8], on: bool) -> bool {
+        if on {
+            // Repeated subscriptions are told as well: an XPUB may ask to see them all.
+            self.topics.add(topic);
+            return true;
+        }
+        self.topics.remove(topic).unwrap_or(false) || self.verbose_unsubscribe
+    }
+
     /// Sends a message that is no subscription to all publishers.
     fn send_own(&self, pipes: &mut Pipes, message: &Message) {
         if self.inn.0.iter().next().is_none() {
@@ -99,10 +122,14 @@ impl Pattern for Subscriber {
         if !self.extended {
             return Err(SendError::unsupported(message));
         }
+        if self.only_first && message.len() > 1 {
+            self.send_mixed(pipes, message);
+            return Ok(());
+        }
         let mut own = Vec::new();
-        for (i, frame) in message.into_frames().into_iter().enumerate() {
+        for frame in message.into_frames() {
             match frame.as_bytes() {
-                [on @ (0 | 1), topic @ ..] if i == 0 || (own.is_empty() && !self.only_first) => {
+                [on @ (0 | 1), topic @ ..] => {
                     self.subscribe(pipes, topic, *on == 1);
                 }
                 _ => own.push(frame),
@@ -128,15 +155,8 @@ impl Pattern for Subscriber {
     }
 
     fn subscribe(&mut self, pipes: &mut Pipes, topic: &[u8], on: bool) -> bool {
-        let (tell, kind) = if on {
-            // Repeated subscriptions are told as well: an XPUB may ask to see them all.
-            self.topics.add(topic);
-            (true, Kind::Subscribe)
-        } else {
-            let last = self.topics.remove(topic).unwrap_or(false);
-            (last || self.verbose_unsubscribe, Kind::Cancel)
-        };
-        if tell {
+        if self.note(topic, on) {
+            let kind = if on { Kind::Subscribe } else { Kind::Cancel };
             self.tell_all(pipes, &Message::of_kind(kind, topic));
         }
         true

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use zmtp::{Local, Mechanism, Peer, SocketType, Version};
+use zmtp::{HandshakeError, Local, Mechanism, Peer, SocketType, Version};
 
 use super::core::{Core, Phase, State, Token};
 use crate::channel::{self, Far};
@@ -189,10 +189,9 @@ impl Core {
         st.last_endpoint = Some(endpoint.to_string());
         let canonical = endpoint.to_string();
         if connects_once(self.kind)
-            && st
-                .dialers
-                .iter()
-                .any(|(_, dialer)| dialer.endpoint.to_string() == canonical)
+            && st.dialers.iter().any(|(_, dialer)| {
+                dialer.endpoint.to_string() == canonical && !st.pipes.pipe(dialer.pipe).ending
+            })
         {
             return Ok(());
         }
@@ -221,6 +220,8 @@ impl Core {
         st.pipes.pipe_mut(pipe).dialer = Some(dialer);
         if !immediate {
             self.attach(st, pipe);
+            // The pattern may refuse it at once (a PAIR that has its peer).
+            self.settle(st);
         }
         if st.pipes.contains(pipe) {
             self.dial(st, dialer);
@@ -252,7 +253,7 @@ impl Core {
         st.close_listener(index);
         for id in st.pipes.ids() {
             if st.pipes.contains(id) && st.pipes.pipe(id).listener == Some(index) {
-                self.leave(st, id);
+                self.leave(st, id, st.options.linger);
             }
         }
         self.settle(st);
@@ -278,7 +279,7 @@ impl Core {
         if pipes.is_empty() {
             return Err(AddressError::new(text, AddressErrorKind::NotFound));
         }
-        pipes.into_iter().for_each(|id| self.leave(st, id));
+        pipes.into_iter().for_each(|id| self.leave(st, id, st.options.linger));
         self.settle(st);
         Ok(())
     }
@@ -398,8 +399,8 @@ impl Core {
         if !st.pipes.pipe(id).attached {
             self.attach(st, id);
         }
-        st.pipes.send_queued(id);
         st.pattern.connected(&mut st.pipes, id);
+        st.pipes.send_queued(id);
         st.pattern.readable(id);
         st.pattern.writable(id);
         self.signal.raise();
@@ -713,15 +714,16 @@ impl Core {
             std::mem::take(&mut dialer.cause),
         );
         let refused = cause.contains("refused") && stop.contains(ReconnectStop::CONN_REFUSED);
-        let leaving = st.pipes.pipe(dialer.pipe).ending && !st.pipes.pipe(dialer.pipe).has_output();
-        let Some(first) = first.filter(|_| !refused && !leaving) else {
+        let pipe = st.pipes.pipe(dialer.pipe);
+        let leaving = pipe.ending && !pipe.has_output();
+        // Once the socket is closed it is for LINGER to say how long to try.
+        let disconnected = pipe.ending && st.phase == Phase::Open;
+        let unwanted = disconnected && stop.contains(ReconnectStop::AFTER_DISCONNECT);
+        let Some(first) = first.filter(|_| !refused && !leaving && !unwanted) else {
             let pipe = dialer.pipe;
             st.monitors
                 .tell(|| Event::new(EventKind::Closed, &text).cause(&cause));
-            if st.pipes.pipe(pipe).ending {
-                self.remove(st, pipe);
-            }
-            return;
+            return self.give_up(st, pipe);
         };
         // With a maximum the pause doubles up to it; the jitter keeps a thousand clients of a
         // restarted server from coming all at once.
@@ -765,8 +767,8 @@ impl Core {
                 .peer(&info.address)
                 .cause(&why)
         });
-        if !shaking && !ending {
-            st.pipes.pull_rest(id);
+        if !shaking && !ending && pipe.attached {
+            st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
         }
         let pipe = st.pipes.pipe_mut(id);
         let lost = pipe.conn().map_or(0, Conn::unwritten_messages) as u64;
@@ -780,43 +782,48 @@ impl Core {
             self.signal.raise();
         }
         match dialer {
-            Some(index) if !inproc => self.lost_dialed(st, id, index, &why),
+            Some(index) if !inproc => self.lost_dialed(st, id, index, &why, shaking),
             _ if ending => self.remove(st, id),
-            _ => {
-                let pipe = st.pipes.pipe_mut(id);
-                pipe.ending = true;
-                st.pipes.counters.dropped.peer_gone += st.pipes.pipe_mut(id).clear_output() as u64;
-                // What was received stays until it is taken.
-                if st.pipes.pipe(id).queued_in() == 0 || !st.pipes.pipe(id).attached {
-                    self.remove(st, id);
-                } else {
-                    st.pattern.readable(id);
-                }
-            }
+            _ => self.give_up(st, id),
         }
     }
 
-    fn lost_dialed(self: &Arc<Self>, st: &mut State, id: PipeId, index: usize, why: &Broken) {
+    /// The peer of a pipe will not come back: what was to be sent is lost, what was received
+    /// stays until it is taken.
+    fn give_up(self: &Arc<Self>, st: &mut State, id: PipeId) {
+        let pipe = st.pipes.pipe_mut(id);
+        pipe.ending = true;
+        st.pipes.counters.dropped.peer_gone += st.pipes.pipe_mut(id).clear_output() as u64;
+        if st.pipes.pipe(id).queued_in() == 0 || !st.pipes.pipe(id).attached {
+            self.remove(st, id);
+        } else {
+            st.pattern.readable(id);
+        }
+    }
+
+    fn lost_dialed(
+        self: &Arc<Self>,
+        st: &mut State,
+        id: PipeId,
+        index: usize,
+        why: &Broken,
+        shaking: bool,
+    ) {
         let options = st.pipes.pipe(id).options.clone();
-        let stop = options.reconnect_stop;
-        let stays_away = match why {
-            Broken::Handshake(_) | Broken::Protocol(_) => {
-                stop.contains(ReconnectStop::HANDSHAKE_FAILED)
-            }
-            _ => false,
-        };
         let done = st.pipes.pipe(id).ending && !st.pipes.pipe(id).has_output();
-        let stopped = stop.contains(ReconnectStop::AFTER_DISCONNECT) && st.dialers[index].was_up;
-        if done || stopped || matches!(why, Broken::Dismissed(_)) {
+        if done || matches!(why, Broken::Dismissed(_)) {
             return self.remove(st, id);
+        }
+        // A peer that hangs up or stays silent is no ZeroMQ peer either.
+        if shaking && options.reconnect_stop.contains(ReconnectStop::HANDSHAKE_FAILED) {
+            let text = st.dialers[index].endpoint.to_string();
+            st.monitors
+                .tell(|| Event::new(EventKind::Closed, &text).cause(why));
+            return self.give_up(st, id);
         }
         if options.immediate && st.pipes.pipe(id).attached && st.pipes.pipe(id).queued_in() == 0 {
             st.pattern.detach(&mut st.pipes, id);
             st.pipes.pipe_mut(id).attached = false;
-        }
-        if stays_away {
-            st.dialers[index].stage = Stage::Idle;
-            return;
         }
         st.dialers[index].cause = why.to_string();
         self.dial_later(st, index);
@@ -835,10 +842,15 @@ impl Core {
     }
 
     /// The application lets go of a pipe (disconnect, unbind, close): what it accepted may leave
-    /// for as long as LINGER allows; nothing more is received.
-    fn leave(self: &Arc<Self>, st: &mut State, id: PipeId) {
+    /// for as long as `linger` allows; nothing more is received.
+    pub(super) fn leave(
+        self: &Arc<Self>,
+        st: &mut State,
+        id: PipeId,
+        linger: Option<Duration>,
+    ) {
         let pipe = st.pipes.pipe_mut(id);
-        if pipe.ending && !pipe.attached {
+        if pipe.ending && !pipe.attached && !pipe.has_output() {
             return;
         }
         pipe.ending = true;
@@ -846,7 +858,6 @@ impl Core {
             st.pattern.disconnected(&mut st.pipes, id);
             st.pattern.detach(&mut st.pipes, id);
         }
-        let linger = st.options.linger;
         st.pipes.flush(id);
         let pipe = st.pipes.pipe(id);
         let accepted_unready = pipe.dialer.is_none() && !pipe.is_up();
@@ -911,7 +922,7 @@ impl Core {
         }
         for id in st.pipes.ids() {
             if st.pipes.contains(id) {
-                self.leave(st, id);
+                self.leave(st, id, st.options.linger);
             }
         }
         // Nobody will drive the rest but the background thread.
@@ -1117,6 +1128,16 @@ fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     let mut b_guard = (!Arc::ptr_eq(a, b)).then(|| b.lock_for_link());
     if !a_guard.pipes.contains(a_id) || a_guard.pipes.pipe(a_id).generation != generation {
         return;
+    }
+    if !a.kind.accepts(b.kind) {
+        let refuse = |st: &State, local, peer| {
+            let why = HandshakeError::IncompatibleSocketType { local, peer };
+            let event = || Event::new(EventKind::HandshakeFailedProtocol, endpoint).peer(endpoint);
+            st.monitors.tell(|| event().cause(why));
+        };
+        refuse(&a_guard, a.kind, b.kind);
+        b_guard.iter().for_each(|st| refuse(st, b.kind, a.kind));
+        return a.remove(&mut a_guard, a_id);
     }
     // A socket may be connected to itself: then there is one state for both ends.
     macro_rules! b_state {

@@ -112,6 +112,13 @@ impl Subscribers {
         }
     }
 
+    /// Calls `visit` for each topic that `peer` is subscribed to.
+    pub(crate) fn for_each_of(&self, peer: usize, mut visit: impl FnMut(&[u8])) {
+        for &id in self.of_peer.get(&short(peer)).into_iter().flatten() {
+            visit(&self.topics.key_at(id));
+        }
+    }
+
     /// Takes a peer out of the set at a node: whether it is the only one, which is left for the
     /// caller to remove together with the node.
     fn take_from(&mut self, id: NodeId, peer: u32) -> bool {

@@ -10,7 +10,9 @@
 
 pub(crate) mod wire;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use std::{env, process};
 
 use xebec::{Context, Event, EventKind, Message, Monitor, Options, Socket, SocketType};
 use xebec_peers::libzmq;
@@ -207,6 +209,19 @@ pub(crate) fn parts_of(message: &Message) -> Parts {
         .frames()
         .map(|frame| frame.as_bytes().to_vec())
         .collect()
+}
+
+/// Where to bind: a port for the system to choose.
+pub(crate) fn tcp() -> String {
+    "tcp://127.0.0.1:*".to_owned()
+}
+
+/// Where to bind: a socket file that nobody has used before.
+pub(crate) fn ipc() -> String {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("xebec-interop-{}-{number}", process::id());
+    format!("ipc://{}", env::temp_dir().join(name).display())
 }
 
 /// A message from byte strings.

@@ -7,11 +7,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use xebec::{Socket, SocketType};
 
-use super::SOON;
+use super::{SOON, tcp};
 
 /// A connection of octets.
 pub(crate) struct Wire(TcpStream);
@@ -27,7 +28,7 @@ impl Wire {
     #[track_caller]
     pub(crate) fn join(socket: &Socket, role: Role) -> Wire {
         match role {
-            Role::Connects => Wire::connect(&socket.bind("tcp://127.0.0.1:*").unwrap()),
+            Role::Connects => Wire::connect(&socket.bind(&tcp()).unwrap()),
             Role::Listens => {
                 let (listener, endpoint) = listen();
                 socket.connect(&endpoint).unwrap();
@@ -100,6 +101,14 @@ impl Wire {
             Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("it stays"),
             _ => rest,
         }
+    }
+
+    /// Whether anything comes in this time.
+    pub(crate) fn says_something_within(&mut self, time: Duration) -> bool {
+        self.0.set_read_timeout(Some(time)).unwrap();
+        let said = self.0.peek(&mut [0]);
+        self.0.set_read_timeout(Some(SOON)).unwrap();
+        said.is_ok()
     }
 
     /// Ends this direction; the other stays open.

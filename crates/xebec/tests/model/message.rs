@@ -3,3 +3,10 @@
 /// The double of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Message(pub(crate) u32);
+
+impl Message {
+    /// A number is no subscription.
+    pub(crate) fn is_data(&self) -> bool {
+        true
+    }
+}

@@ -9,7 +9,7 @@ use std::task::Waker;
 use loom::thread;
 
 use crate::{check, must_fail};
-use crate::signal::{Alarm, Signal};
+use crate::signal::Signal;
 use crate::sync::{Mutex, Watched, weakened};
 use crate::sys::Wake;
 
@@ -21,21 +21,12 @@ enum News {
 }
 
 struct Socket {
-    alarm: Arc<Wake>,
     signal: Signal<Arc<Wake>>,
     inbox: Mutex<Vec<News>>,
     /// What has been taken out of the inbox and not been used.
     state: Mutex<Vec<News>>,
-}
-
-impl Alarm for Arc<Wake> {
-    fn set(&self) {
-        Wake::set(self);
-    }
-
-    fn clear(&self) {
-        Wake::clear(self);
-    }
+    /// The one alarm of a socket whose sleepers share it.
+    shared: Arc<Wake>,
 }
 
 /// How a waiter deviates from the rules.
@@ -44,20 +35,19 @@ enum Flaw {
     None,
     /// It announces itself after it has let go of the socket's lock.
     AnnouncesLate,
-    /// It clears the alarm when it wakes up, whoever else was to be woken.
-    ClearsTheAlarm,
+    /// It sleeps on an alarm that others sleep on, too, and clears it when it wakes up.
+    SharesItsAlarm,
     /// It takes the answer of a registration for granted.
     RegistersBlindly,
 }
 
 impl Socket {
     fn new() -> Arc<Self> {
-        let alarm = Arc::new(Wake::new());
         Arc::new(Socket {
-            alarm: alarm.clone(),
-            signal: Signal::new(alarm),
+            signal: Signal::new(),
             inbox: Mutex::new(Vec::new()),
             state: Mutex::new(Vec::new()),
+            shared: Arc::new(Wake::new()),
         })
     }
 
@@ -76,6 +66,10 @@ impl Socket {
 
     /// A thread waits for `wanted`.
     fn wait_for(&self, wanted: News, flaw: Flaw) {
+        let alarm = match flaw {
+            Flaw::SharesItsAlarm => self.shared.clone(),
+            _ => Arc::new(Wake::new()),
+        };
         loop {
             let mut state = self.lock();
             if let Some(at) = state.iter().position(|news| *news == wanted) {
@@ -89,15 +83,14 @@ impl Socket {
             } else {
                 Some(state)
             };
-            let sleep = self.signal.sleep();
+            let sleep = self.signal.sleep(alarm.clone());
             drop(state);
             if sleep.is_some() {
-                self.alarm.sleep();
-                if flaw == Flaw::ClearsTheAlarm {
-                    self.alarm.clear();
-                }
+                alarm.sleep();
             }
             drop(sleep);
+            let alone = flaw != Flaw::SharesItsAlarm;
+            assert!(!(alone && alarm.is_set()), "an alarm that rings on");
         }
     }
 
@@ -148,7 +141,6 @@ fn one_sleeper(flaw: Flaw) {
     socket.tell(News::Message);
     sleeper.join().unwrap();
     other.join().unwrap();
-    assert!(!socket.alarm.is_set(), "an alarm rings on");
     assert!(!socket.signal.is_awaited());
 }
 
@@ -172,7 +164,6 @@ fn two_sleepers(flaw: Flaw) {
     second.join().unwrap();
     socket.tell(News::Room);
     first.join().unwrap();
-    assert!(!socket.alarm.is_set(), "an alarm rings on");
 }
 
 #[test]
@@ -181,8 +172,8 @@ fn news_that_are_not_for_the_first_to_wake_reach_the_second() {
 }
 
 #[test]
-fn a_sleeper_that_clears_the_alarm_robs_the_other() {
-    must_fail("waking::a_sleeper_that_clears_the_alarm_robs_the_other", "deadlock", || check(2, || two_sleepers(Flaw::ClearsTheAlarm)));
+fn sleepers_that_share_an_alarm_rob_each_other() {
+    must_fail("waking::sleepers_that_share_an_alarm_rob_each_other", "deadlock", || check(2, || two_sleepers(Flaw::SharesItsAlarm)));
 }
 
 /// Somebody else takes the lock, and with it the news, while a thread is about to sleep.
@@ -235,6 +226,5 @@ fn a_thread_and_a_task_are_both_woken() {
         sleeper.join().unwrap();
         socket.tell(News::Room);
         task.join().unwrap();
-        assert!(!socket.alarm.is_set(), "an alarm rings on");
-    });
+        });
 }

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use xebec::{Event, EventKind, Message, Monitor, RecvError, Socket};
+use xebec::{Event, EventKind, Message, Monitor, Options, RecvError, Socket};
 
 /// No wait of a test is longer.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -25,6 +25,12 @@ pub(crate) const ANY: &str = "tcp://127.0.0.1:*";
 /// Milliseconds.
 pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
+}
+
+/// Options of a socket that tries again quickly and whose end is not waited for in vain when a
+/// test fails.
+pub(crate) fn quick() -> Options {
+    Options::new().reconnect_ivl(ms(10)).linger(SOON)
 }
 
 /// Receives a message that is to come soon, as text.

@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "not every test file has such a peer")]
-pub(crate) use raw::{Raw, RawListener, frame, frames};
+pub(crate) use raw::{Raw, RawListener, frame, frames, hello};
 use xebec::{Context, Event, EventKind, Message, Monitor, Options, RecvError, SendError, SendErrorKind, Socket, SocketType};
 
 /// How long a test waits for what must happen.

@@ -48,6 +48,11 @@ pub(crate) fn ready(socket_type: &str, routing_id: &[u8]) -> Vec<u8> {
     frame(4, &body)
 }
 
+/// All that a peer says in the handshake.
+pub(crate) fn hello(socket_type: &str, routing_id: &[u8]) -> Vec<u8> {
+    [greeting(), ready(socket_type, routing_id)].concat()
+}
+
 /// A TCP listener whose peers are [`Raw`].
 pub(crate) struct RawListener(TcpListener);
 
@@ -111,8 +116,7 @@ impl Raw {
     /// The handshake, both sides of it.
     #[track_caller]
     pub(crate) fn shake(mut self, socket_type: &str, routing_id: &[u8]) -> Self {
-        self.write(&greeting());
-        self.write(&ready(socket_type, routing_id));
+        self.write(&hello(socket_type, routing_id));
         let mut theirs = [0; 64];
         self.0.read_exact(&mut theirs).expect("the greeting of the socket under test");
         let (flags, body) = self.read_frame();
