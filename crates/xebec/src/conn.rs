@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use zmtp::{Command, Framing, Handshake, HandshakeError, Local, Peer, Subscription, Version};
@@ -91,6 +91,8 @@ pub(crate) struct Conn {
     pub(crate) hung: bool,
     /// Something was received since this was last cleared (by the heartbeat).
     pub(crate) heard: bool,
+    /// When the first ping was sent since something was heard. Written by the heartbeat.
+    pub(crate) asked: Option<Instant>,
     /// The peer asks to be given up after this much silence (the TTL of its pings).
     pub(crate) peer_ttl: Option<Duration>,
     /// The same as `heard`, for the peer's TTL.
@@ -128,6 +130,7 @@ impl Conn {
             writable: true,
             hung: false,
             heard: false,
+            asked: None,
             peer_ttl: None,
             heard_since_ttl: false,
             ttl_watched: false,
@@ -175,8 +178,10 @@ impl Conn {
             };
             let result = handshake.input(self.incoming.bytes());
             let output = std::mem::take(handshake.output());
-            self.outgoing
-                .append(pool, |out| out.extend_from_slice(&output));
+            if !output.is_empty() {
+                self.outgoing
+                    .append(pool, |out| out.extend_from_slice(&output));
+            }
             if self.unwritten() > 0 {
                 // An error is to reach the peer as well, if it can.
                 let flushed = self.flush(pool);
@@ -190,6 +195,7 @@ impl Conn {
                 self.version = peer.version;
                 self.framing = peer.version.framing();
                 self.phase = Phase::Traffic;
+                self.incoming.rest(pool);
                 return Ok(Some(peer));
             }
             if !self.readable || !self.fill(pool)? {
@@ -203,12 +209,20 @@ impl Conn {
     #[inline]
     pub(crate) fn next(&mut self, pool: &mut Pool) -> Result<Option<Message>, Broken> {
         loop {
-            if let Some(message) = self.decode()? {
+            if let Some(message) = self.decode(pool)? {
                 return Ok(Some(message));
             }
-            if !self.readable || self.in_handshake() || !self.fill(pool)? {
+            if !self.readable || self.in_handshake() {
                 self.incoming.rest(pool);
                 return Ok(None);
+            }
+            match self.fill(pool) {
+                Ok(true) => {}
+                Ok(false) => self.readable = false,
+                Err(why) => {
+                    self.incoming.rest(pool);
+                    return Err(why);
+                }
             }
         }
     }
@@ -254,7 +268,7 @@ impl Conn {
 
     /// Decodes one message from what was read.
     #[inline]
-    fn decode(&mut self) -> Result<Option<Message>, Broken> {
+    fn decode(&mut self, pool: &mut Pool) -> Result<Option<Message>, Broken> {
         match self.phase {
             Phase::Traffic => {}
             Phase::Raw => return Ok(self.decode_raw()),
@@ -265,7 +279,7 @@ impl Conn {
                 let Some((frame, more, command)) = self.finish_large() else {
                     return Ok(None);
                 };
-                if let Some(message) = self.frame(frame, more, command)? {
+                if let Some(message) = self.frame(frame, more, command, pool)? {
                     return Ok(Some(message));
                 }
                 continue;
@@ -294,7 +308,7 @@ impl Conn {
             if header.command {
                 let owned = body.to_vec();
                 self.incoming.consume(whole as usize);
-                if let Some(message) = self.command(&owned)? {
+                if let Some(message) = self.command(&owned, pool)? {
                     return Ok(Some(message));
                 }
                 continue;
@@ -304,7 +318,7 @@ impl Conn {
             if !header.more && self.partial.is_none() {
                 return Ok(Some(Message::single(frame)));
             }
-            if let Some(message) = self.frame(frame, header.more, false)? {
+            if let Some(message) = self.frame(frame, header.more, false, pool)? {
                 return Ok(Some(message));
             }
         }
@@ -350,9 +364,10 @@ impl Conn {
         frame: Frame,
         more: bool,
         command: bool,
+        pool: &mut Pool,
     ) -> Result<Option<Message>, Broken> {
         if command {
-            return self.command(&frame);
+            return self.command(&frame, pool);
         }
         match &mut self.partial {
             Some(message) => {
@@ -368,7 +383,7 @@ impl Conn {
         Ok(if more { None } else { self.partial.take() })
     }
 
-    fn command(&mut self, body: &[u8]) -> Result<Option<Message>, Broken> {
+    fn command(&mut self, body: &[u8], pool: &mut Pool) -> Result<Option<Message>, Broken> {
         let command = Command::parse(body).map_err(|error| Broken::Protocol(error.to_string()))?;
         match command {
             Command::Ping {
@@ -381,7 +396,7 @@ impl Conn {
                 if self.unwritten() < 2 * crate::buffer::BATCH {
                     let pong = Command::Pong { context };
                     self.outgoing
-                        .append(&mut Pool::default(), |out| pong.encode_framed(out));
+                        .append(pool, |out| pong.encode_framed(out));
                     self.owes_reply = true;
                 }
                 Ok(None)
@@ -447,7 +462,10 @@ impl Conn {
             ttl_deciseconds: (ttl.as_millis() / 100).min(u16::MAX.into()) as u16,
             context: b"",
         };
-        self.outgoing.append(pool, |out| ping.encode_framed(out));
+        // A peer that does not read is not written to without bound.
+        if self.unwritten() < crate::buffer::BATCH {
+            self.outgoing.append(pool, |out| ping.encode_framed(out));
+        }
     }
 
     /// Writes what is encoded, as far as the kernel takes it.

@@ -53,7 +53,10 @@ fn must_fail(name: &str, report: &str, model: impl FnOnce()) {
         .unwrap();
     let told = String::from_utf8_lossy(&child.stderr);
     assert!(!child.status.success(), "the model did not notice");
-    assert!(told.contains(report), "it failed for another reason:\n{told}");
+    assert!(
+        told.contains(report),
+        "it failed for another reason:\n{told}"
+    );
 }
 
 /// Checks `body` in every interleaving with at most `preemptions` involuntary switches.

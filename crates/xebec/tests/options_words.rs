@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use support::*;
 use xebec::{
-    Context, EventKind, Options, RouterNotify, SendErrorKind, Socket, SocketType,
+    Context, EventKind, Interest, Options, PollItem, RouterNotify, SendErrorKind, Socket,
+    SocketType,
     SocketType::{Dealer, Req, Router},
+    poll,
 };
 
 /// A socket with a routing id that leaves nothing behind.
@@ -118,13 +120,31 @@ fn disconnect_comes_from_each_peer_that_goes_after_all_it_said() {
                     peer.close();
                 }
             }
-            for word in ["1", "2", "D"] { eprintln!("{transport} {id} {word}: {endpoint}");
+            for word in ["1", "2", "D"] {
                 assert_eq!(recv_text(&router), [id, word], "{transport}");
             }
             let back = router.try_send(message([id.as_bytes(), b"?"]));
             assert_eq!(back.unwrap_err().kind, SendErrorKind::Unroutable);
         }
         recv_nothing(&router);
+    }
+}
+
+/// Whoever looks before receiving sees that there is something.
+#[test]
+fn disconnect_makes_the_socket_readable() {
+    for transport in TRANSPORTS {
+        let context = Context::new();
+        let (router, endpoint) = router(&context, options().disconnect_msg("D"), transport);
+        let peer = named(&context, Dealer, "X");
+        peer.connect(&endpoint).unwrap();
+        await_peers(&router, 1);
+        assert!(!router.is_readable(), "{transport}");
+        drop(peer);
+        let items = &mut [PollItem::socket(&router, Interest::READ)];
+        assert_eq!(poll(items, Some(PATIENCE)).unwrap(), 1, "{transport}");
+        assert_eq!(recv_text(&router), ["X", "D"], "{transport}");
+        assert!(!router.is_readable(), "{transport}");
     }
 }
 

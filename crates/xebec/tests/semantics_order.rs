@@ -99,7 +99,6 @@ fn nothing_is_lost_or_reordered(transport: &str, total: u64) {
     let stats = pull.stats();
     assert_eq!(stats.messages_in, total / SENDERS * SENDERS);
     assert_eq!((stats.queued_in, stats.dropped), (0, Drops::default()));
-    assert_eq!(stats.peers.iter().map(|peer| peer.messages_in).sum::<u64>(), stats.messages_in);
 }
 
 #[test]
@@ -166,9 +165,14 @@ fn messages_of_every_size_arrive_as_they_were() {
         let edges = [1, 62, 63, 254, 255, 256, 4096, 8 * 1024, 32 * 1024, 64 * 1024, 1 << 20];
         let mut sizes: Vec<usize> = edges.iter().flat_map(|&edge| edge - 1..=edge + 1).collect();
         sizes.push(20_000_000);
-        let body = |len: usize| -> Vec<u8> { (0..len).map(|i| (i % 253) as u8 ^ len as u8).collect() };
+        let pattern: Vec<u8> = (0..=252).collect();
+        let body = move |len: usize| {
+            let mut body = pattern.repeat(len / pattern.len() + 1);
+            body.truncate(len);
+            body
+        };
         let sending = Working::start({
-            let sizes = sizes.clone();
+            let (sizes, body) = (sizes.clone(), body.clone());
             move || {
                 for &size in &sizes {
                     push.send(body(size)).unwrap();
@@ -294,7 +298,7 @@ fn a_receiver_that_dies_within_a_message_gets_the_rest_of_none_later() {
 fn what_arrived_before_a_write_failed_is_received() {
     let context = Context::new();
     // The application is away: most of what arrives stays in the kernel.
-    let dealer = socket_with(&context, Dealer, options().rcvhwm(1));
+    let dealer = socket_with(&context, Dealer, options().rcvhwm(1).rcvbuf(2_000_000));
     let endpoint = dealer.bind(&fresh("tcp")).unwrap();
     let monitor = dealer.monitor();
     for _ in 0..20 {
@@ -309,10 +313,8 @@ fn what_arrived_before_a_write_failed_is_received() {
             let _ = dealer.try_send("to nobody");
             dealer.stats().connections == 0
         });
-        for n in 0..30u8 {
-            assert_eq!(recv(&dealer).body()[..2], [n; 2]);
-        }
-        recv_nothing(&dealer);
+        let got: Vec<u8> = std::iter::from_fn(|| dealer.recv_timeout(SHORT).ok()).map(|got| got.body()[0]).collect();
+        assert_eq!(got, (0..30).collect::<Vec<_>>());
     }
 }
 
@@ -461,13 +463,7 @@ fn a_peer_that_was_full_gets_its_turns_again() {
     await_peers(&push, 2);
     let mut slow = peers.pop().unwrap();
     let mut fast = peers.pop().unwrap();
-    let reading = Working::start(move || {
-        let mut got = 0;
-        while fast.recv()[0] != b"end" {
-            got += 1;
-        }
-        got
-    });
+    let reading = Working::start(move || fast.read_to_end().len());
     // The slow one does not read: all go to the other once it is full.
     let body = Message::from(vec![7; 32 * 1024]);
     for _ in 0..2000 {
@@ -487,9 +483,8 @@ fn a_peer_that_was_full_gets_its_turns_again() {
         (0..10).for_each(|_| send(&push, body.clone()));
         push.stats().peers.iter().all(|peer| peer.messages_out > passed_over + 10)
     });
-    send(&push, "end");
-    send(&push, "end");
-    assert!(reading.join() > 1000);
+    drop(push);
+    assert!(reading.join() > 1000 * 32 * 1024);
     drop(stop);
     draining.join();
 }

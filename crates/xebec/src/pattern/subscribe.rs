@@ -87,9 +87,9 @@ impl Subscriber {
             return self.ready.take();
         }
         while let Some((_, message)) = self.inn.recv(pipes) {
-            // An XSUB's application sees what any XSUB asked for; filtering again matters when a
-            // subscription ended while messages were under way.
-            if self.topics.matches(message.first()) != self.invert {
+            // Filtering again matters when a subscription ended while messages were under way. An
+            // XSUB takes what it gets: with XPUB_MANUAL, that is not what it asked for.
+            if self.extended || self.topics.matches(message.first()) != self.invert {
                 return Some(message);
             }
             pipes.counters.dropped.unwanted += 1;

@@ -363,7 +363,8 @@ impl Core {
             }
             let st_mut = &mut *st;
             let received = st_mut.pattern.recv(&mut st_mut.pipes);
-            if !st_mut.pipes.happened.is_empty() {
+            let happened = !st_mut.pipes.happened.is_empty();
+            if happened {
                 self.settle(st_mut);
             }
             match received {
@@ -371,6 +372,8 @@ impl Core {
                     self.after_recv(st_mut, attempt);
                     return Ok(message);
                 }
+                // A peer that has just gone may have left a word.
+                Ok(None) if happened => continue,
                 Ok(None) => {}
                 Err(error) => break error,
             }
@@ -645,11 +648,17 @@ impl Core {
         self.harvest(&mut st);
         self.settle(&mut st);
         let st = &mut *st;
-        let ready = (
-            st.pattern.can_recv(&mut st.pipes),
-            st.pattern.can_send(&mut st.pipes),
-        );
-        self.settle(st);
+        let ready = loop {
+            let ready = (
+                st.pattern.can_recv(&mut st.pipes),
+                st.pattern.can_send(&mut st.pipes),
+            );
+            // A peer that has just gone may have left a word.
+            if st.pipes.happened.is_empty() {
+                break ready;
+            }
+            self.settle(st);
+        };
         if st.pipes.unread_len() > 0 {
             self.let_go(st);
         }
@@ -707,6 +716,9 @@ impl Core {
                 any = true;
                 self.on_ready(st, Token::decode(ready.token), ready);
             }
+            // Batch by batch: ten thousand connections that end together hold a buffer each
+            // until they are dealt with.
+            self.settle(st);
             if !events.is_full() {
                 break;
             }

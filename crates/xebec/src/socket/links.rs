@@ -761,11 +761,16 @@ impl Core {
             Broken::Refused(_) | Broken::Dismissed(_) => EventKind::Closed,
             _ => EventKind::Disconnected,
         };
+        let cause = match &why {
+            // libzmq refuses without a word, often before it has told its own type.
+            Broken::Closed if shaking => hung_up(self.kind),
+            why => why.to_string(),
+        };
         st.monitors.tell(|| Event {
             routing_id: Some(info.routing_id.clone()),
             ..Event::new(kind, &info.endpoint)
                 .peer(&info.address)
-                .cause(&why)
+                .cause(cause)
         });
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
@@ -1039,22 +1044,7 @@ impl Core {
                 }
             }
             Alarm::Ping(..) => self.ping(st, id, now),
-            Alarm::PingTimeout(..) => {
-                // A peer that cannot be heard because RCVHWM keeps us from reading is not dead.
-                let listening = st.pipes.wants_input(id);
-                if st
-                    .pipes
-                    .pipe(id)
-                    .conn()
-                    .is_some_and(|conn| !conn.in_handshake() && !conn.heard)
-                    && listening
-                {
-                    st.pipes.fail(
-                        id,
-                        Broken::Silent("the peer did not answer a ping within HEARTBEAT_TIMEOUT"),
-                    );
-                }
-            }
+            Alarm::PingTimeout(..) => self.ping_timeout(st, id, now),
             Alarm::PeerTtl(_, generation) => self.check_ttl(st, id, generation, now),
             Alarm::Linger(..) => {
                 st.pipes.counters.dropped.linger += st.pipes.pipe(id).queued_out() as u64;
@@ -1078,11 +1068,42 @@ impl Core {
         if conn.in_handshake() {
             return;
         }
+        // One that waits already goes on waiting: a new ping does not give the peer more time.
+        let waits = conn.asked.is_some() && !conn.heard;
         conn.heard = false;
         conn.ping(ttl.unwrap_or_default(), pool);
+        if !waits {
+            conn.asked = Some(now);
+        }
         st.pipes.flush(id);
-        self.set_timer(st, now + timeout, Alarm::PingTimeout(id, generation));
+        if !waits && !timeout.is_zero() {
+            self.set_timer(st, now + timeout, Alarm::PingTimeout(id, generation));
+        }
         self.set_timer(st, now + every, Alarm::Ping(id, generation));
+    }
+
+    fn ping_timeout(self: &Arc<Self>, st: &mut State, id: PipeId, now: Instant) {
+        let options = &st.pipes.pipe(id).options;
+        let Some(timeout) = options.heartbeat_timeout.or(options.heartbeat_ivl) else {
+            return;
+        };
+        let listening = st.pipes.wants_input(id);
+        let Some((conn, _)) = st.pipes.conn_and_pool(id) else {
+            return;
+        };
+        let unanswered = !conn.heard && conn.asked.is_some_and(|asked| asked + timeout <= now);
+        if !unanswered {
+            return;
+        }
+        if !listening {
+            // A peer that cannot be heard because RCVHWM keeps us from reading is not dead.
+            conn.asked = None;
+            return;
+        }
+        st.pipes.fail(
+            id,
+            Broken::Silent("the peer did not answer a ping within HEARTBEAT_TIMEOUT"),
+        );
     }
 
     /// The peer asked, in a ping, to be given up after some silence.
@@ -1177,6 +1198,16 @@ fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     b_state!().pipes.pipe_mut(b_id).link = Link::Inproc(Box::new(b_end));
     b.introduce(b_state!(), b_id, a, ao.routing_id.clone(), endpoint);
     a.introduce(&mut a_guard, a_id, b, bo.routing_id.clone(), endpoint);
+}
+
+/// What it may mean that a peer closed the connection during the handshake.
+fn hung_up(kind: SocketType) -> String {
+    let peers: Vec<&str> = kind.peers().iter().map(|peer| peer.name()).collect();
+    format!(
+        "the peer closed the connection during the handshake: \
+         it may refuse a {kind} socket, which talks to {}, or not be a ZeroMQ socket",
+        peers.join(" and "),
+    )
 }
 
 fn canonical(text: &str) -> Result<String, AddressError> {

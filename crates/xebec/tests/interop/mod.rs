@@ -29,6 +29,7 @@ pub(crate) trait End {
     /// Binds, and returns the endpoint that it became.
     fn bind(&self, endpoint: &str) -> String;
     fn connect(&self, endpoint: &str);
+    fn disconnect(&self, endpoint: &str);
     fn say(&self, parts: &[Vec<u8>]);
     fn hear_within(&self, time: Duration) -> Option<Parts>;
     /// Has the socket do what it has to do.
@@ -91,6 +92,11 @@ impl End for Socket {
     }
 
     #[track_caller]
+    fn disconnect(&self, endpoint: &str) {
+        Socket::disconnect(self, endpoint).unwrap();
+    }
+
+    #[track_caller]
     fn say(&self, parts: &[Vec<u8>]) {
         let message: Message = parts.iter().collect();
         self.send_timeout(message, SOON).unwrap();
@@ -138,6 +144,11 @@ impl End for libzmq::Socket {
     #[track_caller]
     fn connect(&self, endpoint: &str) {
         self.connect(endpoint).unwrap();
+    }
+
+    #[track_caller]
+    fn disconnect(&self, endpoint: &str) {
+        self.disconnect(endpoint).unwrap();
     }
 
     #[track_caller]

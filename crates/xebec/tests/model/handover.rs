@@ -89,6 +89,8 @@ enum Flaw {
     GivesBackUnread,
     /// A sleeper does not read what it was not waiting for.
     SleepsOnUnread,
+    /// A task parks though the set has just reported something.
+    ParksOnReports,
     /// A task registers after it has let go of the lock.
     RegistersLate,
     /// A poll announces itself without another look.
@@ -288,6 +290,9 @@ impl Socket {
                 return (st, None);
             }
             if let Patience::Task(waker) = attempt.patience {
+                if self.flaw == Flaw::ParksOnReports {
+                    return self.park(st, waker);
+                }
                 waker.wake_by_ref();
             }
             return (st, Some(Waited::TimedOut));
@@ -676,16 +681,19 @@ models! {
     attempts(3) attempts_leave_nothing_behind {
         a_failed_attempt_leaves_its_lease_in_order = KeepsTheLease: "left unread"
     }
-    sender(3) a_sender_that_waits_reads_on {
+    sender(2) a_sender_that_waits_reads_on {
         a_sender_reads_before_it_sleeps = SleepsOnUnread: "deadlock"
     }
-    both(3) a_sender_and_a_receiver_wait_side_by_side {}
-    two_receivers(3) two_receivers_share {}
+    both(2) a_sender_and_a_receiver_wait_side_by_side {}
+    two_receivers(2) two_receivers_share {}
     task(3) a_task_is_woken_by_the_background_thread {
         a_task_registers_under_the_lock = RegistersLate: "deadlock"
     }
     sending_task(3) a_task_that_sends_is_woken_by_room {}
-    task_and_thread(3) a_thread_hands_over_to_a_task {}
+    reports(3) a_task_that_is_told_much_is_polled_again {
+        a_task_looks_at_what_was_reported = ParksOnReports: "deadlock"
+    }
+    task_and_thread(2) a_thread_hands_over_to_a_task {}
     poll(3) a_poll_sees_what_was_read_behind_its_back {
         a_poll_looks_again_when_it_has_the_set = AnnouncesBlindly: "deadlock"
     }
@@ -783,6 +791,15 @@ fn sending_task(flaw: Flaw) {
     let task = world.spawn(|socket| block_on(socket, Want::Room));
     world.socket.deliver(1);
     world.socket.wait_until_read();
+    world.socket.make_room();
+    task.join().unwrap();
+    world.end(1);
+}
+
+fn reports(flaw: Flaw) {
+    let world = World::new(flaw, false);
+    let task = world.spawn(|socket| block_on(socket, Want::Room));
+    world.socket.deliver(1);
     world.socket.make_room();
     task.join().unwrap();
     world.end(1);

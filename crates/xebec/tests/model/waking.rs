@@ -8,10 +8,10 @@ use std::task::Waker;
 
 use loom::thread;
 
-use crate::{check, must_fail};
 use crate::signal::Signal;
 use crate::sync::{Mutex, Watched, weakened};
 use crate::sys::Wake;
+use crate::{check, must_fail};
 
 /// What a raiser leaves, and what sleepers wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,7 +151,11 @@ fn a_sleeper_hears_every_raiser() {
 
 #[test]
 fn without_the_fences_a_raise_gets_lost() {
-    must_fail("waking::without_the_fences_a_raise_gets_lost", "deadlock", || weakened(|| check(3, || one_sleeper(Flaw::None))));
+    must_fail(
+        "waking::without_the_fences_a_raise_gets_lost",
+        "deadlock",
+        || weakened(|| check(3, || one_sleeper(Flaw::None))),
+    );
 }
 
 /// Two wait for different things; what the first waits for comes only after the second has what
@@ -173,7 +177,11 @@ fn news_that_are_not_for_the_first_to_wake_reach_the_second() {
 
 #[test]
 fn sleepers_that_share_an_alarm_rob_each_other() {
-    must_fail("waking::sleepers_that_share_an_alarm_rob_each_other", "deadlock", || check(2, || two_sleepers(Flaw::SharesItsAlarm)));
+    must_fail(
+        "waking::sleepers_that_share_an_alarm_rob_each_other",
+        "deadlock",
+        || check(2, || two_sleepers(Flaw::SharesItsAlarm)),
+    );
 }
 
 /// Somebody else takes the lock, and with it the news, while a thread is about to sleep.
@@ -193,7 +201,11 @@ fn who_takes_the_news_in_takes_them_from_nobody() {
 
 #[test]
 fn who_announces_itself_after_its_last_look_may_sleep_on_news() {
-    must_fail("waking::who_announces_itself_after_its_last_look_may_sleep_on_news", "deadlock", || check(3, || a_passer_by(Flaw::AnnouncesLate)));
+    must_fail(
+        "waking::who_announces_itself_after_its_last_look_may_sleep_on_news",
+        "deadlock",
+        || check(3, || a_passer_by(Flaw::AnnouncesLate)),
+    );
 }
 
 fn two_tasks(flaw: Flaw) {
@@ -213,7 +225,11 @@ fn a_task_is_woken_by_what_comes_after_its_last_look() {
 
 #[test]
 fn a_task_that_registers_blindly_sleeps_on_news() {
-    must_fail("waking::a_task_that_registers_blindly_sleeps_on_news", "deadlock", || check(2, || two_tasks(Flaw::RegistersBlindly)));
+    must_fail(
+        "waking::a_task_that_registers_blindly_sleeps_on_news",
+        "deadlock",
+        || check(2, || two_tasks(Flaw::RegistersBlindly)),
+    );
 }
 
 #[test]
@@ -226,5 +242,5 @@ fn a_thread_and_a_task_are_both_woken() {
         sleeper.join().unwrap();
         socket.tell(News::Room);
         task.join().unwrap();
-        });
+    });
 }
