@@ -31,6 +31,13 @@ pub(crate) fn documentation(_: &Request) -> Outcome {
     succeed(cargo.env("RUSTDOCFLAGS", added_to("RUSTDOCFLAGS", "-D warnings")))
 }
 
+/// The test that compares a page with its source writes it first if it is asked to.
+pub(crate) fn pages(_: &Request) -> Outcome {
+    let mut cargo = cargo();
+    cargo.args(["test", "--quiet", "-p", "xebec", "--test", "*_reference"]);
+    succeed(cargo.env("XEBEC_WRITE_DOCS", "1"))
+}
+
 pub(crate) fn suite(request: &Request) -> Outcome {
     test(request, &["--workspace"])
 }

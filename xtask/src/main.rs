@@ -71,6 +71,11 @@ const CHORES: &[Chore] = &[
         checks::model,
     ),
     chore(
+        "docs",
+        "write the pages that are made from the sources: docs/options.md",
+        checks::pages,
+    ),
+    chore(
         "lines",
         "count the lines of code of each crate",
         lines::print,

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::message::Message;
-use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 
 /// Where one socket keeps note of which of its inproc pipes have news, and how it is woken.
 pub(crate) trait Inbox: Send + Sync {
@@ -35,18 +35,30 @@ struct Direction {
     closed: AtomicBool,
     /// Only the latest message is kept (CONFLATE).
     conflate: bool,
+    /// The high-water marks of both sides, each written by its own; `usize::MAX` for no limit.
+    sndhwm: AtomicUsize,
+    rcvhwm: AtomicUsize,
 }
 
 impl Direction {
-    fn new(conflate: bool) -> Arc<Self> {
+    fn new(conflate: bool, sndhwm: usize) -> Arc<Self> {
         Arc::new(Direction {
             conflate,
+            sndhwm: AtomicUsize::new(sndhwm),
+            rcvhwm: AtomicUsize::new(0),
             queue: Mutex::new(VecDeque::new()),
             taken: AtomicU64::new(0),
             told: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         })
+    }
+
+    /// The most messages that may be under way.
+    #[inline]
+    fn hwm(&self) -> usize {
+        let sndhwm = self.sndhwm.load(Ordering::Relaxed);
+        sndhwm.saturating_add(self.rcvhwm.load(Ordering::Relaxed))
     }
 }
 
@@ -74,10 +86,7 @@ pub(crate) struct End {
     sent: u64,
     /// The last value of `out.taken` that was looked at.
     taken_seen: u64,
-    /// The most messages that may be under way outwards; `usize::MAX` for no limit.
-    hwm: usize,
-    /// The same inwards: how far the consumer may let the queue run down before it tells.
-    inward_hwm: usize,
+
     /// Messages that were replaced by newer ones (CONFLATE), until somebody counts them.
     replaced: u64,
     /// The producer waits and is to be told no later than this socket's next pause.
@@ -85,7 +94,7 @@ pub(crate) struct End {
 }
 
 /// Two ends of a new pipe. `here` and `there` name the sockets that hold them; `out_hwm` is the
-/// limit from here to there, `in_hwm` the other way round.
+/// limit from here to there, `in_hwm` the other way round, until [marks](End::set_marks) are set.
 pub(crate) fn pair(
     here: Far,
     there: Far,
@@ -93,23 +102,21 @@ pub(crate) fn pair(
     in_hwm: usize,
     conflate: bool,
 ) -> (End, End) {
-    let (forth, back) = (Direction::new(conflate), Direction::new(conflate));
-    let end = |out: &Arc<Direction>, inn: &Arc<Direction>, far, hwm, inward_hwm| End {
+    let (forth, back) = (
+        Direction::new(conflate, out_hwm),
+        Direction::new(conflate, in_hwm),
+    );
+    let end = |out: &Arc<Direction>, inn: &Arc<Direction>, far| End {
         out: out.clone(),
         inn: inn.clone(),
         far,
         batch: VecDeque::new(),
         sent: 0,
         taken_seen: 0,
-        hwm,
-        inward_hwm,
         replaced: 0,
         owed: false,
     };
-    (
-        end(&forth, &back, there, out_hwm, in_hwm),
-        end(&back, &forth, here, in_hwm, out_hwm),
-    )
+    (end(&forth, &back, there), end(&back, &forth, here))
 }
 
 impl End {
@@ -122,14 +129,25 @@ impl End {
     /// Whether another message may be sent; if not, this end will be told when it may.
     #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
-        if ((self.sent - self.taken_seen) as usize) < self.hwm || self.under_way() < self.hwm {
+        let hwm = self.out.hwm();
+        if ((self.sent - self.taken_seen) as usize) < hwm || self.under_way() < hwm {
             return true;
         }
         self.out.refused.store(true, Ordering::SeqCst);
-        // Pairs with the fence in `pop`: either this load sees what was taken, or the consumer
-        // sees `refused`.
+        // Pairs with the fence in `pop`, or that in `set_marks`: either this load sees what was
+        // taken and the new mark, or the consumer sees `refused`.
         fence(Ordering::SeqCst);
-        self.under_way() < self.hwm
+        self.under_way() < self.out.hwm()
+    }
+
+    /// Changes this side's part of both limits. A producer that waits for room looks again.
+    pub(crate) fn set_marks(&self, sndhwm: usize, rcvhwm: usize) {
+        self.out.sndhwm.store(sndhwm, Ordering::Relaxed);
+        self.inn.rcvhwm.store(rcvhwm, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.inn.refused.swap(false, Ordering::SeqCst) {
+            self.far.tell();
+        }
     }
 
     /// Whether the other end is still there.
@@ -171,7 +189,7 @@ impl End {
             // A producer that is woken for every single message would cost a thread switch
             // each; it is told when half the room is free, or at this socket's next pause.
             self.owed = true;
-            if self.batch.len() <= self.inward_hwm / 2 {
+            if self.batch.len() <= self.inn.hwm() / 2 {
                 self.tell_room();
             }
         }

@@ -22,6 +22,9 @@ const TRUST: usize = 1 << 20;
 /// Frames in one message. A peer that never ends a message must not fill the memory.
 const MAX_FRAMES: usize = 1 << 20;
 
+/// Reads of a connection that is about to be closed before others get their turn.
+const DRAINED_AT_ONCE: usize = 64;
+
 /// Why a connection ended.
 #[derive(Debug)]
 pub(crate) enum Broken {
@@ -93,6 +96,8 @@ pub(crate) struct Conn {
     pub(crate) heard: bool,
     /// When the first ping was sent since something was heard. Written by the heartbeat.
     pub(crate) asked: Option<Instant>,
+    /// The peer pings, now and then.
+    pub(crate) pinged: bool,
     /// The peer asks to be given up after this much silence (the TTL of its pings).
     pub(crate) peer_ttl: Option<Duration>,
     /// The same as `heard`, for the peer's TTL.
@@ -131,6 +136,7 @@ impl Conn {
             hung: false,
             heard: false,
             asked: None,
+            pinged: false,
             peer_ttl: None,
             heard_since_ttl: false,
             ttl_watched: false,
@@ -390,6 +396,7 @@ impl Conn {
                 ttl_deciseconds,
                 context,
             } => {
+                self.pinged = true;
                 self.peer_ttl = (ttl_deciseconds > 0)
                     .then(|| Duration::from_millis(u64::from(ttl_deciseconds) * 100));
                 // Pongs are not queued without bound for a peer that pings and does not read.
@@ -490,7 +497,8 @@ impl Conn {
     /// under data that the peer has not read. True when the peer has closed its side.
     pub(crate) fn drain(&mut self, pool: &mut Pool) -> bool {
         self.body = None;
-        loop {
+        // Others are to be served as well, however much this peer sends.
+        for _ in 0..DRAINED_AT_ONCE {
             self.incoming = Incoming::default();
             match self.fill(pool) {
                 Ok(true) => {}
@@ -501,6 +509,7 @@ impl Conn {
                 return false;
             }
         }
+        false
     }
 
     /// Shuts the writing side down; false if it was already.
@@ -508,6 +517,7 @@ impl Conn {
         if std::mem::replace(&mut self.ended, true) {
             return false;
         }
+        self.heard = false;
         self.stream.shutdown_write();
         true
     }

@@ -6,7 +6,6 @@
 //! `fork` simply makes its own.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -16,7 +15,7 @@ use zmtp::SocketType;
 
 use crate::error::SocketError;
 use crate::io::IoThread;
-use crate::options::{ContextOptions, Options};
+use crate::options::{ContextOptions, OptionError, Options};
 use crate::socket::{Core, Socket};
 use crate::transport::resolve::Resolver;
 
@@ -58,11 +57,14 @@ impl Shared {
 
     /// The background thread for a socket with this AFFINITY: the first of the mask that has the
     /// fewest sockets. Threads start with the first socket that needs them.
-    pub(crate) fn io_thread(&self, affinity: u64) -> io::Result<Arc<IoThread>> {
+    ///
+    /// # Errors
+    /// When a thread cannot be started, or the mask has none of them.
+    pub(crate) fn io_thread(&self, affinity: u64) -> Result<Arc<IoThread>, SocketError> {
         let mut threads = self.threads.lock();
         if threads.is_empty() {
             for n in 0..self.options.io_threads.max(1) {
-                threads.push(IoThread::start(n)?);
+                threads.push(IoThread::start(n).map_err(SocketError::System)?);
             }
         }
         let allowed = |n: usize| affinity == 0 || (n < 64 && affinity & (1 << n) != 0);
@@ -71,7 +73,12 @@ impl Shared {
             .enumerate()
             .filter(|(n, _)| allowed(*n))
             .min_by_key(|(_, (thread, _))| Arc::strong_count(thread));
-        let (_, (thread, _)) = chosen.unwrap_or((0, &threads[0]));
+        let none = || OptionError::Invalid {
+            name: "ZMQ_AFFINITY",
+            given: format!("{affinity:#b}"),
+            valid: format!("a bit for one of {} I/O threads", threads.len()),
+        };
+        let (_, (thread, _)) = chosen.ok_or_else(|| SocketError::Option(none()))?;
         Ok(thread.clone())
     }
 
@@ -164,12 +171,22 @@ impl Context {
         ContextBuilder(ContextOptions::default())
     }
 
+    /// A context with the given options, such as those of a configuration file.
+    ///
+    /// # Errors
+    /// When one of them is not valid.
+    pub fn with_options(options: ContextOptions) -> Result<Self, OptionError> {
+        options.check()?;
+        Ok(ContextBuilder(options).build())
+    }
+
     /// Makes an untyped socket with default options. The types in this crate's root, such as
     /// [`Req`](crate::Req), are usually better.
     ///
     /// # Errors
-    /// When the context is terminated, has MAX_SOCKETS sockets, or the system is out of
-    /// descriptors.
+    /// When the context is terminated, has MAX_SOCKETS sockets or was built with an option that is
+    /// not valid, when the system is out of descriptors, or when one of the options is not valid
+    /// or not for sockets of this type.
     pub fn socket(&self, kind: SocketType) -> Result<Socket, SocketError> {
         self.socket_with(kind, Options::new())
     }
@@ -234,19 +251,21 @@ impl ContextBuilder {
         self
     }
 
-    /// The largest frame in bytes that any socket accepts; without limit unless set.
+    /// The largest frame in bytes that any socket accepts; 2 GiB less a byte unless set.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.0.max_message_size = bytes;
         self
     }
 
-    /// Whether sockets use IPv6 unless their own option says otherwise; no unless set.
+    /// Whether sockets have the option IPV6 from the start; no unless set.
     pub fn ipv6(mut self, on: bool) -> Self {
         self.0.ipv6 = on;
         self
     }
 
-    /// The context.
+    /// The context. If a setting is out of its range (see
+    /// [`CONTEXT_OPTIONS`](crate::CONTEXT_OPTIONS)), no socket can be made in it, and the error of
+    /// that says why; [`Context::with_options`] says so at once.
     pub fn build(self) -> Context {
         let shared = Arc::new(Shared {
             options: self.0,

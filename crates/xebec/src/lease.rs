@@ -44,6 +44,7 @@ impl Lease {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn is_armed(&self) -> bool {
         self.armed
     }
@@ -91,6 +92,7 @@ impl Lease {
         self.inside == 0 && !std::mem::replace(&mut self.armed, true)
     }
 
+    #[cfg(test)]
     pub(crate) fn is_ticking(&self) -> bool {
         self.ticking
     }

@@ -102,13 +102,12 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn new(options: Arc<Options>) -> Self {
-        let limit = |hwm| if hwm == 0 { usize::MAX } else { hwm };
         Pipe {
             link: Link::Down,
             outq: VecDeque::new(),
             inq: VecDeque::new(),
-            sndhwm: limit(options.sndhwm),
-            rcvhwm: limit(options.rcvhwm),
+            sndhwm: mark(options.sndhwm),
+            rcvhwm: mark(options.rcvhwm),
             conflate: options.conflate,
             attached: false,
             ending: false,
@@ -124,6 +123,19 @@ impl Pipe {
             assigned_id: None,
             options,
         }
+    }
+
+    fn set_marks(&mut self, options: &Options) {
+        (self.sndhwm, self.rcvhwm) = (mark(options.sndhwm), mark(options.rcvhwm));
+        if let Link::Inproc(end) = &self.link {
+            end.set_marks(self.sndhwm, self.rcvhwm);
+        }
+    }
+
+    /// The pipe leads to another socket of this context from now on.
+    pub(crate) fn join(&mut self, end: End) {
+        end.set_marks(self.sndhwm, self.rcvhwm);
+        self.link = Link::Inproc(Box::new(end));
     }
 
     pub(crate) fn conn(&self) -> Option<&Conn> {
@@ -175,6 +187,11 @@ impl Pipe {
     pub(crate) fn clear_output(&mut self) -> usize {
         std::mem::take(&mut self.outq).len()
     }
+}
+
+/// A high-water mark, where 0 stands for no limit.
+fn mark(hwm: usize) -> usize {
+    if hwm == 0 { usize::MAX } else { hwm }
 }
 
 /// What happened to a pipe while a pattern was using it.
@@ -302,10 +319,13 @@ impl Pipes {
         }
     }
 
-    /// Takes the options that concern all pipes.
+    /// Takes the options that concern all pipes, those that are there already.
     pub(crate) fn configure(&mut self, options: &Options) {
         self.pool
             .resize(options.in_batch_size, options.out_batch_size);
+        for (_, pipe) in &mut self.slab {
+            pipe.set_marks(options);
+        }
     }
 
     /// The pattern does not let a pipe join: what it has brought is of no interest.

@@ -212,7 +212,7 @@ fn stopped(heartbeat: Option<Duration>, args: [&str; 2], cause: &str) {
 
 #[test]
 fn a_stopped_process_is_found_out_by_our_heartbeat() {
-    let beat = Some(Duration::from_millis(300));
+    let beat = Some(Duration::from_secs(1));
     stopped(beat, ["0", "0"], "HEARTBEAT_TIMEOUT");
 }
 

@@ -213,7 +213,8 @@ fn xsub(dialect: Dialect, role: Role) {
     peer.expect(&["a word of its own", "to its publisher"]);
 }
 
-/// What was asked for before the connection, and what is asked for after.
+/// What was asked for before the connection, and what is asked for after. The application of a SUB
+/// sees nothing else; an XSUB, which may stand in for many, passes on all that comes.
 fn subscribed(
     socket: &Socket,
     ask: &mut dyn FnMut(&[u8], bool),
@@ -225,16 +226,14 @@ fn subscribed(
     peer.expect_subscription(true, b"A");
     ask(b"B", true);
     peer.expect_subscription(true, b"B");
-    for topic in ["A", "C", "Bcd"] {
+    ask(b"B", false);
+    peer.expect_subscription(false, b"B");
+    for topic in ["A", "B", "", "Abc"] {
         peer.send(&[topic, "news"]);
+        if topic.starts_with('A') || socket.kind() == SocketType::Xsub {
+            assert_same(&socket.hear(), &parts(&[topic, "news"]));
+        }
     }
-    assert_same(&socket.hear(), &parts(&["A", "news"]));
-    assert_same(&socket.hear(), &parts(&["Bcd", "news"]));
-    ask(b"A", false);
-    peer.expect_subscription(false, b"A");
-    peer.send(&["A", "news"]);
-    peer.send(&["B", "last news"]);
-    assert_same(&socket.hear(), &parts(&["B", "last news"]));
     peer
 }
 

@@ -380,7 +380,7 @@ fn maxmsgsize_ends_the_connection() {
 /// is tried again by the connecting side.
 #[test]
 fn a_peer_without_a_word_is_sent_away() {
-    let options = options().handshake_ivl(BEAT);
+    let options = options().handshake_ivl(Duration::from_secs(1));
     let socket = ours_with(&Context::new(), SocketType::Pull, options);
     let monitor = socket.monitor();
     let (listener, endpoint) = listen();

@@ -7,16 +7,17 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{
-    PATIENCE, SHORT, Working, await_event, await_peers, block_on, eventually, fill, message,
-    options, recv, recv_nothing, recv_text, send, socket, socket_with,
+    PATIENCE, Raw, SHORT, Working, await_event, await_peers, block_on, eventually, fill, frames,
+    message, options, recv, recv_nothing, recv_text, send, socket, socket_with,
 };
-use xebec::{Context, EventKind, Interest, PollItem, SocketType, poll};
+use xebec::{Context, EventKind, Interest, PollItem, Socket, SocketType, poll};
 
 /// Meetings of two threads per test.
-const ROUNDS: usize = 3_000;
+const ROUNDS: usize = 10_000;
 
 #[test]
 fn a_receive_whose_time_was_up_left_the_socket_to_nobody() {
@@ -40,39 +41,6 @@ fn a_send_whose_time_was_up_left_the_socket_to_nobody() {
     let monitor = pull.monitor();
     pull.connect(&endpoint).unwrap();
     await_event(&monitor, EventKind::HandshakeSucceeded);
-}
-
-#[test]
-fn a_receiver_slept_on_while_a_sender_beside_it_was_woken() {
-    let context = Context::new();
-    let options = || options().sndhwm(1).rcvhwm(1);
-    let here = Arc::new(socket_with(&context, SocketType::Pair, options()));
-    let there = socket_with(&context, SocketType::Pair, options());
-    here.bind("inproc://here").unwrap();
-    there.connect("inproc://here").unwrap();
-    fill(&here, &message([b"room for no more"]));
-    let sender = {
-        let here = here.clone();
-        Working::start(move || here.send("one more"))
-    };
-    sender.await_asleep();
-    let (tell, told) = std::sync::mpsc::channel();
-    let receiver = {
-        let here = here.clone();
-        Working::start(move || {
-            for _ in 0..ROUNDS {
-                recv(&here);
-                tell.send(()).unwrap();
-            }
-        })
-    };
-    for _ in 0..ROUNDS {
-        send(&there, "for the receiver");
-        told.recv_timeout(PATIENCE).expect("the receiver was woken");
-    }
-    receiver.join();
-    recv(&there);
-    sender.join().unwrap();
 }
 
 #[test]
@@ -103,81 +71,6 @@ fn two_who_sent_at_each_other_waited_for_each_other() {
         })
         .collect();
     both.into_iter().for_each(Working::join);
-}
-
-#[test]
-fn a_poll_slept_on_what_was_read_behind_its_back() {
-    let context = Context::new();
-    let pull = socket(&context, SocketType::Pull);
-    let push = socket(&context, SocketType::Push);
-    push.connect(&pull.bind("tcp://127.0.0.1:*").unwrap())
-        .unwrap();
-    let feeder = Working::start(move || {
-        // Now and then a pause in which the background thread takes over.
-        (0..ROUNDS).for_each(|round| {
-            send(&push, "x");
-            spin(Duration::from_micros(round as u64 % 64));
-        });
-        push
-    });
-    let mut received = 0;
-    while received < ROUNDS {
-        let mut items = [PollItem::socket(&pull, Interest::READ)];
-        let ready = poll(&mut items, Some(PATIENCE)).unwrap();
-        assert_eq!(ready, 1, "after {received} messages");
-        while pull.try_recv().is_ok() {
-            received += 1;
-        }
-    }
-    feeder.join();
-}
-
-#[test]
-fn a_poll_slept_on_an_inproc_message_that_a_passer_by_took_in() {
-    let context = Context::new();
-    let pull = Arc::new(socket(&context, SocketType::Pull));
-    let push = socket(&context, SocketType::Push);
-    pull.bind("inproc://passer-by").unwrap();
-    push.connect("inproc://passer-by").unwrap();
-    let (tell, told) = std::sync::mpsc::channel();
-    let poller = {
-        let pull = pull.clone();
-        Working::start(move || {
-            for _ in 0..ROUNDS {
-                let mut items = [PollItem::socket(&*pull, Interest::READ)];
-                assert_eq!(poll(&mut items, Some(PATIENCE)).unwrap(), 1);
-                pull.try_recv().unwrap();
-                tell.send(()).unwrap();
-            }
-        })
-    };
-    for _ in 0..ROUNDS {
-        push.send("x").unwrap();
-        // Takes the lock, and with it the news.
-        pull.stats();
-        told.recv_timeout(PATIENCE).expect("the poller was woken");
-    }
-    poller.join();
-}
-
-#[test]
-fn a_task_slept_on_what_was_read_behind_its_back() {
-    let context = Context::new();
-    let pull = socket(&context, SocketType::Pull);
-    let push = socket(&context, SocketType::Push);
-    push.connect(&pull.bind("tcp://127.0.0.1:*").unwrap())
-        .unwrap();
-    let feeder = Working::start(move || {
-        (0..ROUNDS).for_each(|round| {
-            send(&push, "x");
-            spin(Duration::from_micros(round as u64 % 64));
-        });
-        push
-    });
-    for _ in 0..ROUNDS {
-        block_on(pull.recv_async()).unwrap();
-    }
-    feeder.join();
 }
 
 #[test]
@@ -213,24 +106,130 @@ fn a_receiver_slept_on_an_answer_that_came_while_it_wrote_elsewhere() {
 }
 
 #[test]
-fn what_came_with_a_message_was_not_read_while_the_application_was_away() {
+fn a_receiver_slept_on_while_senders_beside_it_were_woken() {
+    let context = Context::new();
+    let options = || options().sndhwm(1).rcvhwm(1);
+    let here = Arc::new(socket_with(&context, SocketType::Pair, options()));
+    let there = socket_with(&context, SocketType::Pair, options());
+    here.bind("inproc://here").unwrap();
+    there.connect("inproc://here").unwrap();
+    fill(&here, &message([b"room for no more"]));
+    let senders: Vec<_> = (0..3)
+        .map(|_| {
+            let here = here.clone();
+            let sender = Working::start(move || here.send("one more"));
+            sender.await_asleep();
+            sender
+        })
+        .collect();
+    let turns = Turns::new();
+    let receiver = {
+        let (here, turns) = (here.clone(), turns.clone());
+        Working::start(move || {
+            for round in 1..=ROUNDS {
+                recv(&here);
+                turns.done(round);
+            }
+        })
+    };
+    for round in 1..=ROUNDS {
+        send(&there, "for the receiver");
+        turns.await_done(round);
+    }
+    receiver.join();
+    senders.iter().for_each(|_| drop(recv(&there)));
+    senders
+        .into_iter()
+        .for_each(|sender| sender.join().unwrap());
+}
+
+#[test]
+fn a_poll_slept_on_an_inproc_message_that_came_after_its_look() {
+    let context = Context::new();
+    let pull = socket(&context, SocketType::Pull);
+    let push = socket(&context, SocketType::Push);
+    pull.bind("inproc://looked").unwrap();
+    push.connect("inproc://looked").unwrap();
+    meet(push, move || {
+        let mut items = [PollItem::socket(&pull, Interest::READ)];
+        assert_eq!(poll(&mut items, Some(PATIENCE)).unwrap(), 1);
+        pull.try_recv().unwrap();
+    });
+}
+
+#[test]
+fn a_task_slept_on_what_was_read_after_its_look() {
     let context = Context::new();
     let pull = socket(&context, SocketType::Pull);
     let push = socket(&context, SocketType::Push);
     push.connect(&pull.bind("tcp://127.0.0.1:*").unwrap())
         .unwrap();
-    send(&push, "first");
-    recv(&pull);
-    // The receiver sleeps for longer than it keeps the lease, then takes one message of many.
+    meet(push, move || drop(block_on(pull.recv_async()).unwrap()));
+}
+
+#[test]
+fn what_came_with_a_message_was_not_read_while_the_application_was_away() {
+    let context = Context::new();
+    let pull = socket(&context, SocketType::Pull);
+    let endpoint = pull.bind("tcp://127.0.0.1:*").unwrap();
+    let mut raw = Raw::connect_as(&endpoint, "PUSH");
+    await_peers(&pull, 1);
+    // The receiver sleeps for so long that it does not keep the lease when it is woken.
     let receiver = Working::start(move || {
         recv(&pull);
         pull
     });
     receiver.await_asleep();
-    spin(Duration::from_millis(3));
-    (0..100).for_each(|_| send(&push, "batch"));
+    spin(Duration::from_millis(5));
+    raw.write(&frames(&[b"one of many"]).repeat(100));
     let pull = receiver.join();
     eventually("all is read", || pull.stats().queued_in == 99);
+}
+
+/// Has `receive` take many messages, each sent a little later after the last than the one before
+/// it, so that one comes at a bad moment.
+fn meet(push: Socket, receive: impl Fn() + Send + 'static) {
+    let turns = Turns::new();
+    let receiver = {
+        let turns = turns.clone();
+        Working::start(move || {
+            for round in 1..=ROUNDS {
+                receive();
+                turns.done(round);
+            }
+        })
+    };
+    for round in 1..=ROUNDS {
+        send(&push, "x");
+        turns.await_done(round);
+        spin(Duration::from_nanos(round as u64 * 13 % 60_000));
+    }
+    receiver.join();
+}
+
+/// How far one thread has come, for another that waits for it without sleeping.
+struct Turns(AtomicUsize);
+
+impl Turns {
+    fn new() -> Arc<Self> {
+        Arc::new(Turns(AtomicUsize::new(0)))
+    }
+
+    fn done(&self, round: usize) {
+        self.0.store(round, Ordering::Release);
+    }
+
+    #[track_caller]
+    fn await_done(&self, round: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.0.load(Ordering::Acquire) < round {
+            assert!(
+                Instant::now() < deadline,
+                "nobody was woken in round {round}"
+            );
+            std::thread::yield_now();
+        }
+    }
 }
 
 /// Passes time without giving the processor away.

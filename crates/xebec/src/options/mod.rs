@@ -79,6 +79,8 @@ pub enum OptionError {
         /// The kind that it has.
         expected: &'static str,
     },
+    /// The option is given to a socket when it is made, and cannot be changed.
+    Late(&'static str),
     /// The value is not one that the option may have.
     Invalid {
         /// The option.
@@ -272,6 +274,16 @@ impl Options {
         Self::spec(key)?.value(self)
     }
 
+    /// An error if an option that a socket gets when it is made is not what it was then.
+    pub(crate) fn check_late(&self, before: &Options) -> Result<(), OptionError> {
+        for row in OPTIONS.iter().filter(|row| row.rules.effect == Effect::Made) {
+            if (row.read)(self) != (row.read)(before) {
+                return Err(OptionError::Late(row.c_name));
+            }
+        }
+        Ok(())
+    }
+
     /// An error unless a socket of this type can honour every option that is not at its default.
     pub fn check_for(&self, socket: SocketType) -> Result<(), OptionError> {
         check(OPTIONS, self, |row| row.permit(socket))
@@ -353,6 +365,9 @@ impl fmt::Display for OptionError {
             }
             OptionError::WrongType { name, expected } => {
                 write!(f, "{name} takes a value of type {expected}")
+            }
+            OptionError::Late(name) => {
+                write!(f, "{name} is given to a socket when it is made; make another")
             }
             OptionError::Invalid { name, given, valid } => {
                 write!(f, "{given:?} is not valid for {name}: {valid}")

@@ -88,6 +88,7 @@ impl<O: 'static> OptionSpec<O> {
         let effect = match self.rules.effect {
             Effect::Now => "at once",
             Effect::Next => "next bind or connect",
+            Effect::Made => "when the socket is made",
         };
         let _ = write!(out, " {effect} | {sockets} |");
     }

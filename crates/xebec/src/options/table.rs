@@ -120,6 +120,8 @@ pub enum Effect {
     Now,
     /// For what is bound or connected afterwards.
     Next,
+    /// When the socket is made; later it cannot be changed.
+    Made,
 }
 
 impl Rules {
@@ -336,7 +338,7 @@ const fn widest(form: Form, valid: Valid) -> Form {
     }
 }
 
-use Effect::Now;
+use Effect::{Made, Now};
 use Role::{Action, ReadOnly, Refused};
 use Unit::{Bytes as InBytes, Connections, Messages, Micros, Millis, Seconds};
 
@@ -428,12 +430,12 @@ option_table! {
             { effect: Now, sockets: &[Router, Dealer, Req], };
         /// Deliver an empty message from each peer that connects or goes.
         "ZMQ_STREAM_NOTIFY" 73 => stream_notify(bool): bool = true,
-            { valid: BOOL, sockets: &[Stream], };
+            { valid: BOOL, effect: Now, sockets: &[Stream], };
 
         /// Send what does not match the subscriptions, and receive what does not. PUB and SUB must
         /// agree.
         "ZMQ_INVERT_MATCHING" 74 => invert_matching(bool): bool = false,
-            { valid: range(i32::MIN as i64, INT), sockets: &[Pub, Xpub, Sub], };
+            { valid: range(i32::MIN as i64, INT), effect: Now, sockets: &[Pub, Xpub, Sub], };
         /// Deliver every subscription, also to a topic that was subscribed to before.
         "ZMQ_XPUB_VERBOSE" 40 => xpub_verbose(bool): bool = false,
             { effect: Now, sockets: &[Xpub], } then |o| o.xpub_verboser = false;
@@ -587,10 +589,10 @@ option_table! {
         "ZMQ_IPC_FILTER_PID" 58 => ipc_filter_pid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
             {};
 
-        /// Which of the context's I/O threads may serve new connections: bit 0 for the first thread,
-        /// and so on; any if no bit is set.
+        /// Which of the context's I/O threads may serve the socket: bit 0 for the first thread, and so
+        /// on; any if no bit is set.
         "ZMQ_AFFINITY" 4 => affinity(u64): u64 = 0,
-            { valid: ANY, none: Some(("any", 0)), };
+            { valid: ANY, none: Some(("any", 0)), effect: Made, };
         /// For how long a call that must wait tries again before it sleeps, at most. An option of
         /// Xebec, not of libzmq.
         "XEBEC_SPIN" 0x5845_0001 => spin(Duration): Duration = Duration::from_micros(50),
@@ -662,19 +664,18 @@ option_table! {
     /// The options of a context.
     ContextOptions;
     fields {
-        /// How many background I/O threads the context has; none is enough for inproc alone. Takes
-        /// effect at the first socket.
+        /// How many background I/O threads the context has; 0 counts as 1.
         "ZMQ_IO_THREADS" 1 => io_threads(usize): usize = 1,
-            {};
+            { effect: Made, };
         /// How many sockets the context may have at a time.
         "ZMQ_MAX_SOCKETS" 2 => max_sockets(usize): usize = 1023,
-            { valid: from(1), effect: Now, };
-        /// The largest message that may be sent.
+            { valid: from(1), effect: Made, };
+        /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more.
         "ZMQ_MAX_MSGSZ" 5 => max_message_size(usize): usize = INT as usize,
-            { unit: InBytes, effect: Now, };
-        /// Whether new sockets use IPv6 as well as IPv4.
+            { unit: InBytes, effect: Made, };
+        /// Whether its sockets have IPV6 from the start.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
-            { effect: Now, };
+            { effect: Made, };
     }
     views {}
     others {}

@@ -203,9 +203,7 @@ impl Core {
         options.check_for(kind).map_err(SocketError::Option)?;
         let mut pipes = Pipes::new();
         pipes.configure(&options);
-        let io = ctx
-            .io_thread(options.affinity)
-            .map_err(SocketError::System)?;
+        let io = ctx.io_thread(options.affinity)?;
         let set = EventSet::new().map_err(SocketError::System)?;
         let core = Arc::new(Core {
             ctx: ctx.clone(),
@@ -880,7 +878,13 @@ impl Serviced for Core {
         self.settle(&mut st);
         st.pipes.prune_unread();
         match st.lease.tick() {
-            Tick::Again => true,
+            Tick::Again => {
+                // A caller that always finds something never looks for more: without this, peers
+                // that fell silent once would not be heard beside one that floods.
+                self.harvest(&mut st);
+                self.settle(&mut st);
+                true
+            }
             Tick::Rest | Tick::Done => st.pipes.is_deferring(),
             Tick::TakeBack => {
                 self.arm(true);

@@ -28,8 +28,9 @@ use crate::transport::{self, Connecting, Kind, ListenError, Stream, StreamOption
 /// How soon accepting is tried again after descriptors ran out.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long a connection that has sent its last waits for the peer to close its side. Closing
-/// earlier, while the peer still sends, would reset the connection under what it has not read.
+/// How long a connection that has sent its last waits for the peer to close its side; as long as
+/// LINGER allows if the peer goes on sending or has ever pinged. What arrives after the close
+/// resets the connection, under all that the peer has not read.
 const DRAIN: Duration = Duration::from_millis(300);
 
 /// An endpoint that the socket is bound to.
@@ -418,9 +419,15 @@ impl Core {
                 Ok(Some(stream)) => self.accepted(st, index, &endpoint, stream),
                 Ok(None) => return,
                 Err(error) => {
-                    st.monitors
-                        .tell(|| Event::new(EventKind::AcceptFailed, &endpoint).cause(&error));
-                    // Out of descriptors: those who wait stay in the backlog.
+                    let remedy = match transport::is_exhausted(&error) {
+                        true => "; peers wait until there is room again: raise the limit on open files (ulimit -n)",
+                        false => "",
+                    };
+                    st.monitors.tell(|| {
+                        let failed = Event::new(EventKind::AcceptFailed, &endpoint);
+                        failed.cause(format!("{error}{remedy}"))
+                    });
+                    // Those who wait stay in the backlog.
                     return self.set_timer(
                         st,
                         Instant::now() + ACCEPT_AGAIN,
@@ -1051,8 +1058,23 @@ impl Core {
                 st.pipes.pipe_mut(id).clear_output();
                 self.remove(st, id);
             }
-            _ => self.remove(st, id),
+            _ => self.drained(st, id),
         }
+    }
+
+    /// A connection that has sent its last has waited for the peer to close its side.
+    fn drained(self: &Arc<Self>, st: &mut State, id: PipeId) {
+        let pipe = st.pipes.pipe(id);
+        let (generation, info) = (pipe.generation, pipe.info.clone());
+        if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
+            && !conn.drain(pool)
+            && (std::mem::take(&mut conn.heard) || conn.pinged)
+        {
+            return self.set_timer(st, Instant::now() + DRAIN, Alarm::Drained(id, generation));
+        }
+        st.monitors
+            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.remove(st, id);
     }
 
     fn ping(self: &Arc<Self>, st: &mut State, id: PipeId, now: Instant) {
@@ -1178,24 +1200,11 @@ fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
         inbox: core.clone(),
         token,
     };
-    let sum = |out: usize, inn: usize| {
-        if out == 0 || inn == 0 {
-            usize::MAX
-        } else {
-            out + inn
-        }
-    };
     let ao = a_guard.pipes.pipe(a_id).options.clone();
     let conflate = ao.conflate || bo.conflate;
-    let (a_end, b_end) = channel::pair(
-        far(a, token),
-        far(b, b_token),
-        sum(ao.sndhwm, bo.rcvhwm),
-        sum(bo.sndhwm, ao.rcvhwm),
-        conflate,
-    );
-    a_guard.pipes.pipe_mut(a_id).link = Link::Inproc(Box::new(a_end));
-    b_state!().pipes.pipe_mut(b_id).link = Link::Inproc(Box::new(b_end));
+    let (a_end, b_end) = channel::pair(far(a, token), far(b, b_token), 0, 0, conflate);
+    a_guard.pipes.pipe_mut(a_id).join(a_end);
+    b_state!().pipes.pipe_mut(b_id).join(b_end);
     b.introduce(b_state!(), b_id, a, ao.routing_id.clone(), endpoint);
     a.introduce(&mut a_guard, a_id, b, bo.routing_id.clone(), endpoint);
 }

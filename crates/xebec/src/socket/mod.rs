@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use zmtp::SocketType;
 
+use self::core::State;
 pub(crate) use self::core::{Core, Patience};
 pub use self::futures::{Incoming, Outgoing, RecvFuture, SendFuture};
 use crate::context::{Context, Handle};
@@ -273,7 +274,13 @@ impl Socket {
 
     /// The events of the socket's connections from now on.
     pub fn monitor(&self) -> Monitor {
-        self.core.lock().monitors.open()
+        let st = self.core.lock();
+        let monitor = st.monitors.open();
+        if self.core.is_terminated() {
+            // No event follows.
+            st.monitors.stop();
+        }
+        monitor
     }
 
     /// The socket's counters.
@@ -326,10 +333,32 @@ impl Core {
         let mut options = Options::clone(&st.options);
         change(&mut options)?;
         options.check_for(self.kind)?;
+        options.check_late(&st.options)?;
+        let marks = |options: &Options| (options.sndhwm, options.rcvhwm);
+        let marked = marks(&options) != marks(&st.options);
         st.options = Arc::new(options);
         st.pattern.configure(&st.options);
         st.pipes.configure(&st.options);
+        if marked {
+            self.look_again(st);
+        }
         Ok(())
+    }
+
+    /// There may be room where there was none: whoever waits for it tries again.
+    fn look_again(self: &Arc<Self>, st: &mut State) {
+        for id in st.pipes.ids() {
+            if st.pipes.pipe(id).attached {
+                st.pattern.writable(id);
+                if !st.pattern.consumes() && st.pipes.pull(id) {
+                    st.pattern.readable(id);
+                }
+            }
+        }
+        self.settle(st);
+        if self.signal.is_awaited() {
+            self.signal.raise();
+        }
     }
 
     fn stats(self: &Arc<Self>) -> Stats {

@@ -15,7 +15,7 @@ pub(crate) mod resolve;
 pub(crate) mod tcp;
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -112,11 +112,7 @@ impl Stream {
         Ok(rustix::io::read(&self.fd, room)?)
     }
 
-    pub(crate) fn readv(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let n = buffers.len().min(MAX_BUFFERS);
-        retry(|| rustix::io::readv(&self.fd, &mut buffers[..n]))
-    }
-
+    #[cfg(test)]
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| rustix::net::send(&self.fd, bytes, SendFlags::NOSIGNAL))
     }
@@ -145,6 +141,7 @@ impl Stream {
         }
     }
 
+    #[cfg(test)]
     /// Our end, in the same form.
     pub(crate) fn local_address(&self) -> String {
         let named = rustix::net::getsockname(&self.fd).ok();
@@ -206,6 +203,7 @@ impl Stream {
         let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
     }
 
+    #[cfg(test)]
     /// Ends the stream in both directions; the descriptor stays until the drop.
     pub(crate) fn shutdown(&self) {
         // Fails only if the stream has ended already.
@@ -561,9 +559,8 @@ mod tests {
         assert_eq!(sent.expect("room"), 5);
         wait(one, PollFlags::IN);
         let mut rest = [0; 8];
-        let mut buffers = [IoSliceMut::new(&mut small), IoSliceMut::new(&mut rest)];
-        assert_eq!(one.readv(&mut buffers).expect("five bytes"), 5);
-        assert_eq!((&small[..], &rest[..2]), (&b"hel"[..], &b"lo"[..]));
+        assert_eq!(one.read(&mut rest).expect("five bytes"), 5);
+        assert_eq!(&rest[..5], b"hello");
 
         assert_eq!(one.write(b"back").expect("room"), 4);
         wait(other, PollFlags::IN);

@@ -19,7 +19,10 @@ use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "not every test file has such a peer")]
 pub(crate) use raw::{Raw, RawListener, frame, frames, hello};
-use xebec::{Context, Event, EventKind, Message, Monitor, Options, RecvError, SendError, SendErrorKind, Socket, SocketType};
+use xebec::{
+    Context, Event, EventKind, Message, Monitor, Options, RecvError, SendError, SendErrorKind,
+    Socket, SocketType,
+};
 
 /// How long a test waits for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,14 +65,19 @@ pub(crate) fn message<const N: usize>(frames: [&[u8]; N]) -> Message {
 
 /// The frames of a message as text.
 pub(crate) fn text(message: &Message) -> Vec<String> {
-    message.frames().map(|frame| frame.to_string_lossy().into_owned()).collect()
+    message
+        .frames()
+        .map(|frame| frame.to_string_lossy().into_owned())
+        .collect()
 }
 
 /// The next message, which must come.
 #[track_caller]
 pub(crate) fn recv(socket: &(impl AsRef<Socket> + ?Sized)) -> Message {
     let socket = socket.as_ref();
-    socket.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{socket:?} received nothing: {error:?}"))
+    socket
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|error| panic!("{socket:?} received nothing: {error:?}"))
 }
 
 /// The next message as text, which must come.
@@ -89,7 +97,9 @@ pub(crate) fn recv_nothing(socket: &(impl AsRef<Socket> + ?Sized)) {
 #[track_caller]
 pub(crate) fn send(socket: &(impl AsRef<Socket> + ?Sized), message: impl Into<Message>) {
     let socket = socket.as_ref();
-    socket.send_timeout(message, PATIENCE).unwrap_or_else(|error| panic!("{socket:?} accepts nothing: {error}"));
+    socket
+        .send_timeout(message, PATIENCE)
+        .unwrap_or_else(|error| panic!("{socket:?} accepts nothing: {error}"));
 }
 
 /// Looks again until `condition` holds.
@@ -107,7 +117,8 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub(crate) fn await_event(monitor: &Monitor, kind: EventKind) -> Event {
     let deadline = Instant::now() + PATIENCE;
     let mut seen = Vec::new();
-    while let Some(event) = monitor.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    while let Some(event) = monitor.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+    {
         if event.kind == kind {
             return event;
         }
@@ -120,7 +131,9 @@ pub(crate) fn await_event(monitor: &Monitor, kind: EventKind) -> Event {
 #[track_caller]
 pub(crate) fn await_peers(socket: &(impl AsRef<Socket> + ?Sized), peers: u64) {
     let socket = socket.as_ref();
-    eventually(&format!("{socket:?} has {peers} peers"), || socket.stats().connections == peers);
+    eventually(&format!("{socket:?} has {peers} peers"), || {
+        socket.stats().connections == peers
+    });
 }
 
 /// Runs `work` on a thread of its own, which must end in time.
@@ -139,7 +152,11 @@ impl<T: Send + 'static> Working<T> {
             let _ = tell.send(work());
         });
         let tid = tid.recv().expect("the thread has started");
-        Working { handle, result, tid }
+        Working {
+            handle,
+            result,
+            tid,
+        }
     }
 
     /// Waits until the thread sleeps in the kernel: it is blocked in the call under test, since
@@ -149,7 +166,8 @@ impl<T: Send + 'static> Working<T> {
         let stat = format!("/proc/self/task/{}/stat", self.tid);
         eventually("the thread sleeps", || {
             let stat = std::fs::read_to_string(&stat).unwrap_or_default();
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('S'))
         });
     }
 
@@ -167,7 +185,9 @@ impl<T: Send + 'static> Working<T> {
                 self.handle.join().expect("the thread ended well");
                 result
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the thread is still at work after {PATIENCE:?}"),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                panic!("the thread is still at work after {PATIENCE:?}")
+            }
             Err(mpsc::RecvTimeoutError::Disconnected) => match self.handle.join() {
                 Err(panic) => std::panic::resume_unwind(panic),
                 Ok(()) => unreachable!("a thread that ends well has told its result"),
@@ -180,7 +200,9 @@ impl<T: Send + 'static> Working<T> {
 pub(crate) fn fill(socket: &Socket, message: &Message) -> usize {
     let mut accepted = 0;
     loop {
-        let sent = socket.try_send(message.clone()).or_else(|_| socket.send_timeout(message.clone(), Duration::from_millis(100)));
+        let sent = socket
+            .try_send(message.clone())
+            .or_else(|_| socket.send_timeout(message.clone(), Duration::from_millis(100)));
         match sent {
             Ok(()) => accepted += 1,
             Err(SendError {
@@ -189,7 +211,10 @@ pub(crate) fn fill(socket: &Socket, message: &Message) -> usize {
             }) => return accepted,
             Err(error) => panic!("{socket:?}: {error:?}"),
         }
-        assert!(accepted < 2_000_000, "{socket:?} takes messages without end");
+        assert!(
+            accepted < 2_000_000,
+            "{socket:?} takes messages without end"
+        );
     }
 }
 

@@ -25,7 +25,11 @@ pub(crate) fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
 /// A message: all frames but the last say that more follow.
 pub(crate) fn frames(bodies: &[&[u8]]) -> Vec<u8> {
     let last = bodies.len() - 1;
-    bodies.iter().enumerate().flat_map(|(i, body)| frame(u8::from(i < last), body)).collect()
+    bodies
+        .iter()
+        .enumerate()
+        .flat_map(|(i, body)| frame(u8::from(i < last), body))
+        .collect()
 }
 
 /// The 64 bytes that a ZMTP 3.1 peer with the NULL mechanism says first.
@@ -39,7 +43,10 @@ pub(crate) fn greeting() -> Vec<u8> {
 /// The READY command of a peer of this type and routing id.
 pub(crate) fn ready(socket_type: &str, routing_id: &[u8]) -> Vec<u8> {
     let mut body = b"\x05READY".to_vec();
-    for (name, value) in [("Socket-Type", socket_type.as_bytes()), ("Identity", routing_id)] {
+    for (name, value) in [
+        ("Socket-Type", socket_type.as_bytes()),
+        ("Identity", routing_id),
+    ] {
         body.push(name.len() as u8);
         body.extend(name.as_bytes());
         body.extend((value.len() as u32).to_be_bytes());
@@ -69,7 +76,9 @@ impl RawListener {
     /// The next connection, before any byte.
     #[track_caller]
     pub(crate) fn accept(&self) -> Raw {
-        self.0.set_nonblocking(true).expect("a listener can be non-blocking");
+        self.0
+            .set_nonblocking(true)
+            .expect("a listener can be non-blocking");
         let mut got = None;
         super::eventually("somebody connects", || {
             match self.0.accept() {
@@ -94,9 +103,15 @@ pub(crate) struct Raw(pub(crate) TcpStream);
 impl Raw {
     fn new(stream: TcpStream) -> Self {
         stream.set_nonblocking(false).expect("a stream can block");
-        stream.set_nodelay(true).expect("a stream can have no delay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("reads can have a bound");
-        stream.set_write_timeout(Some(PATIENCE)).expect("writes can have a bound");
+        stream
+            .set_nodelay(true)
+            .expect("a stream can have no delay");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("reads can have a bound");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("writes can have a bound");
         Raw(stream)
     }
 
@@ -118,15 +133,22 @@ impl Raw {
     pub(crate) fn shake(mut self, socket_type: &str, routing_id: &[u8]) -> Self {
         self.write(&hello(socket_type, routing_id));
         let mut theirs = [0; 64];
-        self.0.read_exact(&mut theirs).expect("the greeting of the socket under test");
+        self.0
+            .read_exact(&mut theirs)
+            .expect("the greeting of the socket under test");
         let (flags, body) = self.read_frame();
-        assert!(flags & 4 != 0 && body.starts_with(b"\x05READY"), "not READY: {flags} {body:?}");
+        assert!(
+            flags & 4 != 0 && body.starts_with(b"\x05READY"),
+            "not READY: {flags} {body:?}"
+        );
         self
     }
 
     #[track_caller]
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).expect("the socket under test reads");
+        self.0
+            .write_all(bytes)
+            .expect("the socket under test reads");
     }
 
     /// Sends a whole message.
@@ -159,7 +181,10 @@ impl Raw {
         loop {
             let (flags, body) = self.read_frame();
             if flags & 4 != 0 {
-                assert!(message.is_empty(), "a command between the frames of a message");
+                assert!(
+                    message.is_empty(),
+                    "a command between the frames of a message"
+                );
                 continue;
             }
             message.push(body);
@@ -172,17 +197,25 @@ impl Raw {
     /// Writes until the other side takes no more, not even a little later. Returns how many bytes
     /// it took.
     pub(crate) fn flood(&mut self, bytes: &[u8]) -> usize {
-        self.0.set_write_timeout(Some(Duration::from_millis(200))).expect("writes can have a bound");
+        self.0
+            .set_write_timeout(Some(Duration::from_millis(200)))
+            .expect("writes can have a bound");
         let mut written = 0;
         loop {
             let at = written % bytes.len();
             match self.0.write(&bytes[at..]) {
                 Ok(n) => written += n,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    break;
+                }
                 Err(error) => panic!("{error}"),
             }
         }
-        self.0.set_write_timeout(Some(PATIENCE)).expect("writes can have a bound");
+        self.0
+            .set_write_timeout(Some(PATIENCE))
+            .expect("writes can have a bound");
         written
     }
 
@@ -193,7 +226,10 @@ impl Raw {
         match self.0.read_to_end(&mut all) {
             Ok(_) => all,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => all,
-            Err(error) => panic!("the connection stays open: {error} after {} bytes", all.len()),
+            Err(error) => panic!(
+                "the connection stays open: {error} after {} bytes",
+                all.len()
+            ),
         }
     }
 
@@ -206,16 +242,25 @@ impl Raw {
     /// Nothing arrives for a while.
     #[track_caller]
     pub(crate) fn read_nothing(&mut self) {
-        self.0.set_read_timeout(Some(super::SHORT)).expect("reads can have a bound");
+        self.0
+            .set_read_timeout(Some(super::SHORT))
+            .expect("reads can have a bound");
         let mut byte = [0];
         let got: io::Result<usize> = self.0.read(&mut byte);
-        assert!(matches!(&got, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{got:?} {byte:?}");
-        self.0.set_read_timeout(Some(PATIENCE)).expect("reads can have a bound");
+        assert!(
+            matches!(&got, Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+            "{got:?} {byte:?}"
+        );
+        self.0
+            .set_read_timeout(Some(PATIENCE))
+            .expect("reads can have a bound");
     }
 
     /// Resets the connection.
     pub(crate) fn reset(self) {
         let none = Some(Duration::ZERO);
-        socket2::SockRef::from(&self.0).set_linger(none).expect("a stream can be reset");
+        socket2::SockRef::from(&self.0)
+            .set_linger(none)
+            .expect("a stream can be reset");
     }
 }
