@@ -3,7 +3,8 @@
 //! A [`Context`] owns the background threads, the names of inproc endpoints and the account of
 //! its sockets. Clones are the same context. Nothing is global: two contexts in one process are
 //! two instances that cannot see each other's inproc endpoints, and a child process after
-//! `fork` simply makes its own.
+//! `fork` simply makes its own. What it inherited it may drop or terminate, which does nothing;
+//! it must not use it otherwise.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
+use rustix::process::Pid;
 use zmtp::SocketType;
 
 use crate::error::SocketError;
@@ -30,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) resolver: Resolver,
     next_id: AtomicU64,
     cpus: usize,
+    /// The process that made it. A forked child has a copy without the threads, with locks as
+    /// they were, and with descriptors that are still its parent's: it must not touch them.
+    process: Pid,
 }
 
 #[derive(Default)]
@@ -49,6 +54,11 @@ pub(crate) struct Inproc {
 impl Shared {
     pub(crate) fn cpus(&self) -> usize {
         self.cpus
+    }
+
+    /// Whether the calling process made this context, rather than inherited it by a fork.
+    pub(crate) fn is_own(&self) -> bool {
+        self.process == rustix::process::getpid()
     }
 
     pub(crate) fn max_message_size(&self) -> usize {
@@ -111,6 +121,9 @@ impl Shared {
     }
 
     fn terminate(&self) {
+        if !self.is_own() {
+            return;
+        }
         let live: Vec<Arc<Core>> = {
             let mut account = self.sockets.lock();
             account.terminated = true;
@@ -120,6 +133,9 @@ impl Shared {
     }
 
     fn wait_gone(&self) {
+        if !self.is_own() {
+            return;
+        }
         let mut account = self.sockets.lock();
         while !account.live.is_empty() {
             self.gone.wait(&mut account);
@@ -130,6 +146,10 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let threads = std::mem::take(self.threads.get_mut());
+        if !self.is_own() {
+            // They are the parent's; here there is nobody to join.
+            return std::mem::forget(threads);
+        }
         threads.iter().for_each(|(thread, _)| thread.stop());
         for (_, handle) in threads {
             // The last socket may end on a background thread, which cannot wait for itself.
@@ -276,6 +296,7 @@ impl ContextBuilder {
             resolver: Resolver::new(),
             next_id: AtomicU64::new(0),
             cpus: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            process: rustix::process::getpid(),
         });
         Context(Arc::new(Handle(shared)))
     }

@@ -11,7 +11,6 @@ use xebec::{Context, EventKind, Monitor, SocketType};
 use xebec_peers::libzmq::{self, HEARTBEAT_IVL, HEARTBEAT_TIMEOUT, HEARTBEAT_TTL};
 use xebec_peers::libzmq_or_skip;
 
-
 // ---- identities ----
 
 /// Each side sees the identity that the other has set, in its messages and in its events.
@@ -235,7 +234,10 @@ fn expect_refusal(monitor: &Monitor, kind: SocketType, stranger: SocketType) {
             assert!(cause.contains(&exact), "{cause}");
         }
         EventKind::HandshakeFailedNoDetail => {
-            assert!(cause.contains(&format!("refuse a {kind} socket")), "{cause}");
+            assert!(
+                cause.contains(&format!("refuse a {kind} socket")),
+                "{cause}"
+            );
         }
         other => panic!("{other:?}: {cause}"),
     }
@@ -386,7 +388,9 @@ fn a_second_pair_is_turned_away() {
     let second = theirs(&their_context, SocketType::Pair);
     second.connect(&endpoint).unwrap();
     let event = until("a refusal", || {
-        monitor.recv_timeout(SOON).filter(|event| event.cause.is_some())
+        monitor
+            .recv_timeout(SOON)
+            .filter(|event| event.cause.is_some())
     });
     assert!(event.cause.unwrap().contains("PAIR"));
     pair.send("still").unwrap();

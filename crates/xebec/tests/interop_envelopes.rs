@@ -71,7 +71,10 @@ fn identity(middle: Maker<'_>, around: Maker<'_>) {
 
     assert!(first[1].starts_with("[005] 00") && first[1].len() == 16);
     assert_eq!(first[0], "-".repeat(40));
-    assert_eq!(first[2..], ["[000] ", "[039] ROUTER uses a generated 5 byte identity"]);
+    assert_eq!(
+        first[2..],
+        ["[000] ", "[039] ROUTER uses a generated 5 byte identity"]
+    );
     let expected = [
         "----------------------------------------",
         "[005] PEER2",

@@ -147,19 +147,17 @@ fn converse((a, a_id): Named<'_>, (b, b_id): Named<'_>) -> bool {
 
 /// All shapes from `from` to `to`. The frames beside each end are what it has in front of them.
 fn stream(from: &dyn End, sent: &[&[u8]], to: &dyn End, received: &[&[u8]]) {
-    let shapes = shapes();
-    for shape in &shapes {
+    for shape in shapes() {
         from.say(&behind(sent, shape));
     }
-    for shape in &shapes {
+    for shape in shapes() {
         assert_same(&to.hear(), &behind(received, shape));
     }
 }
 
 /// All shapes as requests and as replies, with what either end has in front of them.
 fn take_turns(client: &dyn End, asked: &[&[u8]], server: &dyn End, served: &[&[u8]]) {
-    let shapes = shapes();
-    for (request, reply) in shapes.iter().zip(shapes.iter().rev()) {
+    for (request, reply) in shapes().iter().zip(shapes().iter().rev()) {
         client.say(&behind(asked, request));
         assert_same(&server.hear(), &behind(served, request));
         server.say(&behind(served, reply));

@@ -26,7 +26,11 @@ fn read(stream: &dyn End, id: &[u8], len: usize) -> Vec<u8> {
     while bytes.len() < len {
         let message = stream.hear();
         assert_eq!((message.len(), &message[0][..]), (2, id));
-        assert!(!message[1].is_empty(), "closed after {} octets", bytes.len());
+        assert!(
+            !message[1].is_empty(),
+            "closed after {} octets",
+            bytes.len()
+        );
         bytes.extend(&message[1]);
     }
     bytes

@@ -74,7 +74,9 @@ fn heard(xpub: &dyn End, subscribers: [&dyn End; 2], script: &str, expected: &st
         let mark = format!("Z{n}");
         subscriber.subscribe(mark.as_bytes());
         loop {
-            let [news] = &xpub.hear()[..] else { panic!("one frame") };
+            let [news] = &xpub.hear()[..] else {
+                panic!("one frame")
+            };
             let topic = String::from_utf8_lossy(&news[1..]).into_owned();
             if topic == mark {
                 break;
@@ -152,7 +154,9 @@ fn an_xpub_forgets_who_left_and_learns_who_comes() {
         if round == 0 {
             subscriber.connect(&endpoint).unwrap();
         }
-        let mut told: Vec<_> = (0..3).flat_map(|_| xpub.hear_while_serving(&subscriber)).collect();
+        let mut told: Vec<_> = (0..3)
+            .flat_map(|_| xpub.hear_while_serving(&subscriber))
+            .collect();
         told.sort();
         assert_eq!(told, ["\u{1}A", "\u{1}B", "\u{1}C"].map(str::as_bytes));
         xpub.send("B news").unwrap();

@@ -173,7 +173,11 @@ fn publisher(dialect: Dialect, role: Role) {
     if dialect != Unversioned {
         peer.subscribe(b"A");
     }
-    let knows = |n| until("a subscription", || (socket.topics() == Some(n)).then_some(()));
+    let knows = |n| {
+        until("a subscription", || {
+            (socket.topics() == Some(n)).then_some(())
+        })
+    };
     knows(1);
     published(&socket, &mut peer);
     if dialect != Unversioned {
@@ -198,7 +202,12 @@ fn published(socket: &Socket, peer: &mut Peer) {
 
 fn subscriber(dialect: Dialect, role: Role) {
     let socket = ours(&Context::new(), SocketType::Sub);
-    subscribed(&socket, &mut |topic, on| socket.subscription(topic, on), dialect, role);
+    subscribed(
+        &socket,
+        &mut |topic, on| socket.subscription(topic, on),
+        dialect,
+        role,
+    );
 }
 
 fn xsub(dialect: Dialect, role: Role) {
@@ -280,17 +289,16 @@ fn a_torn_message(dialect: Dialect, role: Role) {
 
 /// All shapes from Xebec to the peer. The frames beside each are what it has in front of them.
 fn to_peer(socket: &Socket, sent: &[&[u8]], peer: &mut Peer, received: &[&[u8]]) {
-    let shapes = shapes();
-    for shape in &shapes {
+    for shape in shapes() {
         socket.say(&behind(sent, shape));
     }
-    for shape in &shapes {
+    for shape in shapes() {
         peer.expect(&behind(received, shape));
     }
 }
 
 fn from_peer(peer: &mut Peer, sent: &[&[u8]], socket: &Socket, received: &[&[u8]]) {
-    for shape in &shapes() {
+    for shape in shapes() {
         peer.send(&behind(sent, shape));
         assert_same(&socket.hear(), &behind(received, shape));
     }

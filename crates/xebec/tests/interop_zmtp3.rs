@@ -214,7 +214,8 @@ fn a_ping_is_answered_with_its_context() {
     peer.wire.send(b"\x04\x17\x04PING\0\0sixteen octets !");
     peer.wire.expect(b"\x04\x15\x04PONGsixteen octets !");
     // Between the frames of a message, too.
-    peer.wire.send(b"\x01\x03one\x04\x0A\x04PING\0\0abc\0\x03two");
+    peer.wire
+        .send(b"\x01\x03one\x04\x0A\x04PING\0\0abc\0\x03two");
     peer.wire.expect(b"\x04\x08\x04PONGabc");
     assert_same(&socket.hear(), &parts(&["one", "two"]));
 }

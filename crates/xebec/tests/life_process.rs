@@ -188,7 +188,9 @@ fn what_needs_a_descriptor_at_once_says_that_there_is_none() {
         let context = Context::new();
         let pull = Arc::new(Pull::new(&context).unwrap());
         let push = Push::with_options(&context, quick()).unwrap();
+        let monitor = pull.monitor();
         push.connect(&pull.bind(ANY).unwrap()).unwrap();
+        event(&monitor, EventKind::HandshakeSucceeded);
         let limit = no_more_descriptors();
         for bad in [Push::new(&context).unwrap_err(), Push::new(&Context::new()).unwrap_err()] {
             assert!(matches!(bad, SocketError::System(_)), "{bad:?}");

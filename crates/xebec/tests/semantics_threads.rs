@@ -196,7 +196,7 @@ fn a_blocked_sender_does_not_take_the_receivers_wake_up_or_give_its_own_away() {
             await_peers(&far, 1);
             let body = Message::from(vec![7; 64 * 1024]);
             fill(&near, &body);
-            for round in 0..10u8 {
+            for round in 0..4u8 {
                 let senders = [(); 2].map(|()| sending(&near, body.clone()));
                 let receivers = [(); 2].map(|()| receiving(&near));
                 send(&far, [round]);

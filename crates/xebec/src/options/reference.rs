@@ -104,10 +104,11 @@ impl<O: 'static> OptionSpec<O> {
 const INTRODUCTION: &str = "\
 # Options
 
-Each option is set by name in three places: `Options::new().rcvhwm(10)` in Rust, `--rcvhwm 10` on the
-command line, and `zmq_setsockopt` with the constant in C. Times are numbers in the unit shown, or
+Each option is set by name in three places: `Options::new().rcvhwm(10)` in Rust, `--set rcvhwm=10` on
+the command line, and `zmq_setsockopt` with the constant in C. Times are numbers in the unit shown, or
 have their own unit (`250ms`, `2s`). What takes effect at the next bind or connect leaves what is
-already bound or connected as it is. An option that is not honoured is refused (EINVAL), never ignored.
+already bound or connected as it is. An option that is not honoured, or that sockets of the type do
+not have, is refused (EINVAL), never ignored.
 
 This page is generated from the table in `crates/xebec/src/options/table.rs`.
 ";

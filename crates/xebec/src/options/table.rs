@@ -562,12 +562,12 @@ option_table! {
         "ZMQ_BUSY_POLL" 113 => busy_poll(impl Into<Option<Duration>>): Option<Duration> = None,
             { unit: Micros, none: Some(("off", 0)), };
         /// The most bytes that one read takes in, but for bodies of 8 KiB or more, which are read at
-        /// their own size. The default is eight times libzmq's: small messages cost a read each
-        /// otherwise, and the buffers are lent, not held.
+        /// their own size. The default, eight times libzmq's, is the size from which small messages
+        /// got no faster; buffers are lent while there is something in them, not held.
         "ZMQ_IN_BATCH_SIZE" 101 => in_batch_size(usize): usize = BATCH,
             { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
-        /// How many bytes to collect, at most, before they are written. The default is eight times
-        /// libzmq's, for the reason given at IN_BATCH_SIZE.
+        /// How many bytes to collect, at most, before they are written. The default, eight times
+        /// libzmq's, is the size from which small messages got no faster.
         "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = BATCH,
             { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
         /// A socket that is already bound and listens, for the next bind to tcp or ipc, which uses it

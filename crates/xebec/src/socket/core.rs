@@ -470,7 +470,8 @@ impl Core {
     /// This thread is about to sleep: nothing it has sent may wait for its return.
     pub(crate) fn flush_deferred() {
         let deferred = DEFERRED.with_borrow_mut(std::mem::take);
-        for core in deferred.iter().filter_map(Weak::upgrade) {
+        let own = |core: &Arc<Core>| core.ctx.is_own();
+        for core in deferred.iter().filter_map(Weak::upgrade).filter(own) {
             let mut st = core.lock();
             st.pipes.flush_dirty();
             core.settle(&mut st);

@@ -398,7 +398,9 @@ impl Core {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.core.close();
+        if self.core.ctx.is_own() {
+            self.core.close();
+        }
         // `handle` goes last: if it is the context's last, its drop waits for what lingers.
         let _ = &self.handle;
     }

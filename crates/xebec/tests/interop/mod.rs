@@ -10,6 +10,7 @@
 
 pub(crate) mod wire;
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, process};
@@ -259,19 +260,22 @@ pub(crate) fn body(len: usize) -> Vec<u8> {
 
 /// Messages of every shape: the sizes at which headers and buffers change, alone and in company,
 /// and empty frames at every place.
-pub(crate) fn shapes() -> Vec<Parts> {
-    let sizes = [
-        0, 1, 2, 61, 62, 63, 254, 255, 256, 8191, 8192, 65535, 65536, 1_000_000,
-    ];
-    let mut shapes: Vec<Parts> = sizes.iter().map(|&size| vec![body(size)]).collect();
-    shapes.push(parts(&["one", "two", "three"]));
-    shapes.push(parts(&["", "behind an empty frame"]));
-    shapes.push(parts(&["before an empty frame", ""]));
-    shapes.push(parts(&["", "", ""]));
-    shapes.push(vec![body(1_000_000), body(0), body(255), body(256)]);
-    shapes.push((0..100).map(body).collect());
-    shapes.push(vec![body(65536); 4]);
-    shapes
+pub(crate) fn shapes() -> &'static [Parts] {
+    static SHAPES: LazyLock<Vec<Parts>> = LazyLock::new(|| {
+        let sizes = [
+            0, 1, 2, 61, 62, 63, 254, 255, 256, 8191, 8192, 65535, 65536, 1_000_000,
+        ];
+        let mut shapes: Vec<Parts> = sizes.iter().map(|&size| vec![body(size)]).collect();
+        shapes.push(parts(&["one", "two", "three"]));
+        shapes.push(parts(&["", "behind an empty frame"]));
+        shapes.push(parts(&["before an empty frame", ""]));
+        shapes.push(parts(&["", "", ""]));
+        shapes.push(vec![body(1_000_000), body(0), body(255), body(256)]);
+        shapes.push((0..100).map(body).collect());
+        shapes.push(vec![body(65536); 4]);
+        shapes
+    });
+    &SHAPES
 }
 
 /// `==` for messages that says where they differ, and not all that is in them.

@@ -173,10 +173,11 @@ impl Dialect {
     /// A message of this version.
     pub(crate) fn message<P: AsRef<[u8]>>(self, parts: &[P]) -> Vec<u8> {
         let last = parts.len() - 1;
-        let frames = parts.iter().enumerate();
-        frames
-            .flat_map(|(i, part)| self.frame(i < last, part.as_ref()))
-            .collect()
+        let mut message = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            message.append(&mut self.frame(i < last, part.as_ref()));
+        }
+        message
     }
 
     /// A subscription of this version, or its end.
@@ -332,6 +333,4 @@ impl Peer {
     pub(crate) fn expect_subscription(&mut self, on: bool, topic: &[u8]) {
         self.wire.expect(&self.dialect.subscription(on, topic));
     }
-
 }
-

@@ -39,12 +39,21 @@ struct Side {
 
 /// A pipe that takes `hwm` messages from the first side to the second.
 fn pipe(hwm: usize) -> (Side, Side) {
+    sides(hwm, false)
+}
+
+/// A pipe that keeps the latest message only.
+fn conflating_pipe() -> (Side, Side) {
+    sides(usize::MAX, true)
+}
+
+fn sides(hwm: usize, conflate: bool) -> (Side, Side) {
     let (here, there) = (News::new(), News::new());
     let far = |news: &Arc<News>| Far {
         inbox: news.clone(),
         token: 0,
     };
-    let (producer, consumer) = pair(far(&here), far(&there), hwm, hwm, false);
+    let (producer, consumer) = pair(far(&here), far(&there), hwm, hwm, conflate);
     let side = |end, news| Side { end, news };
     (side(producer, here), side(consumer, there))
 }
@@ -234,5 +243,44 @@ fn last_words_are_heard() {
         assert!(producer.send(Message(7)));
         drop(producer);
         assert_eq!(receiver.join().unwrap(), [7]);
+    });
+}
+
+/// A higher mark is set while the producer waits for room that no consumer makes.
+#[test]
+fn a_producer_that_waits_hears_of_a_higher_mark() {
+    check(3, || {
+        let (mut producer, consumer) = pipe(1);
+        let sender = thread::spawn(move || {
+            assert!(producer.send(Message(0)) && producer.send(Message(1)));
+            producer
+        });
+        consumer.end.set_marks(1, 1);
+        let producer = sender.join().unwrap();
+        assert_eq!(consumer.end.waiting(), 2);
+        drop((producer, consumer));
+    });
+}
+
+/// With CONFLATE the last message taken is the last that was sent, and the counts stay right.
+#[test]
+fn the_latest_message_is_never_the_one_that_gives_way() {
+    check(3, || {
+        let (mut producer, mut consumer) = conflating_pipe();
+        let sender = thread::spawn(move || {
+            (0..3).for_each(|i| producer.end.push(Message(i)));
+            producer
+        });
+        let receiver = thread::spawn(move || {
+            let got = consumer.recv_all(Flaw::None);
+            (got, consumer)
+        });
+        let mut producer = sender.join().unwrap();
+        let replaced = producer.end.take_replaced();
+        drop(producer);
+        let (got, mut consumer) = receiver.join().unwrap();
+        assert!(got.is_sorted() && got.last() == Some(&2), "{got:?}");
+        let gone = replaced + consumer.end.take_replaced();
+        assert_eq!(got.len() as u64 + gone, 3);
     });
 }
