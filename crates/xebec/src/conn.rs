@@ -402,8 +402,7 @@ impl Conn {
                 // Pongs are not queued without bound for a peer that pings and does not read.
                 if self.unwritten() < 2 * crate::buffer::BATCH {
                     let pong = Command::Pong { context };
-                    self.outgoing
-                        .append(pool, |out| pong.encode_framed(out));
+                    self.outgoing.append(pool, |out| pong.encode_framed(out));
                     self.owes_reply = true;
                 }
                 Ok(None)

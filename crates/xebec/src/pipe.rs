@@ -439,7 +439,12 @@ impl Pipes {
         match &mut pipe.link {
             Link::Wire(conn)
                 if pipe.outq.is_empty()
-                    && conn.unwritten() < if pipe.conflate { 1 } else { self.pool.out_batch }
+                    && conn.unwritten()
+                        < if pipe.conflate {
+                            1
+                        } else {
+                            self.pool.out_batch
+                        }
                     && !conn.in_handshake() =>
             {
                 conn.encode(&message, &mut self.pool);
@@ -487,7 +492,11 @@ impl Pipes {
         }
         let mut result = Ok(());
         loop {
-            let limit = if pipe.conflate { 1 } else { self.pool.out_batch };
+            let limit = if pipe.conflate {
+                1
+            } else {
+                self.pool.out_batch
+            };
             while conn.unwritten() < limit
                 && let Some(message) = pipe.outq.pop_front()
             {
@@ -599,9 +608,7 @@ impl Pipes {
             Some(message) => message,
             None => self.next(id)?,
         };
-        while newest
-            && let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id))
-        {
+        while newest && let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id)) {
             message = newer;
             self.counters.dropped.conflated += 1;
         }

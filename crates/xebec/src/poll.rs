@@ -107,7 +107,10 @@ impl<'a> PollItem<'a> {
     /// The socket, and whether it is to be readable and to be writable.
     fn core_and_interest(&self) -> Option<(&'a Arc<Core>, (bool, bool))> {
         let wants = |interest| self.interest.contains(interest);
-        Some((self.core()?, (wants(Interest::READ), wants(Interest::WRITE))))
+        Some((
+            self.core()?,
+            (wants(Interest::READ), wants(Interest::WRITE)),
+        ))
     }
 }
 
@@ -205,7 +208,10 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
     let cores: Vec<_> = if idle {
         Vec::new()
     } else {
-        items.iter().filter_map(PollItem::core_and_interest).collect()
+        items
+            .iter()
+            .filter_map(PollItem::core_and_interest)
+            .collect()
     };
     let wake = sys::own_wake();
     let sleeps: Vec<Option<Sleep<'_, Arc<Wake>>>> = cores

@@ -85,6 +85,16 @@ pub struct Proxy<'a> {
     stats: ProxyStats,
 }
 
+/// One direction.
+#[derive(Default)]
+struct Lane {
+    /// The side that it leads to has no room.
+    full: bool,
+    /// A message for which there was room and is none any more: another thread was faster, or
+    /// it is a ROUTER with ROUTER_MANDATORY, where it depends on the address.
+    held: Option<Message>,
+}
+
 enum Flow {
     Run,
     Pause,
@@ -132,10 +142,9 @@ impl<'a> Proxy<'a> {
             return Err(ProxyError::Mismatched(self.front.kind(), self.back.kind()));
         }
         let mut flow = Flow::Run;
-        // A message taken from one side for which the other has no room yet.
-        let (mut to_back, mut to_front) = (None, None);
+        let (mut to_back, mut to_front) = (Lane::default(), Lane::default());
         loop {
-            self.wait(&flow, to_back.is_some(), to_front.is_some())?;
+            self.wait(&flow, &to_back, &to_front)?;
             if let Some(control) = self.control
                 && let Some(command) = receive(control)?
             {
@@ -156,14 +165,16 @@ impl<'a> Proxy<'a> {
     }
 
     /// Waits for something to do: input on a side whose other side has room.
-    fn wait(&self, flow: &Flow, back_full: bool, front_full: bool) -> Result<(), ProxyError> {
+    fn wait(&self, flow: &Flow, to_back: &Lane, to_front: &Lane) -> Result<(), ProxyError> {
+        let (back_full, front_full) = (to_back.full, to_front.full);
         let mut items = Vec::with_capacity(3);
         items.extend(
             self.control
                 .map(|control| PollItem::socket(control, Interest::READ)),
         );
         if matches!(flow, Flow::Run) {
-            let interest = |own_input_held: bool, owed: bool| match (own_input_held, owed) {
+            // A side is read only while the other has room, and asked for room if it had none.
+            let interest = |other_full: bool, full: bool| match (other_full, full) {
                 (false, false) => Some(Interest::READ),
                 (false, true) => Some(Interest::READ | Interest::WRITE),
                 (true, true) => Some(Interest::WRITE),
@@ -178,7 +189,8 @@ impl<'a> Proxy<'a> {
                     .map(|interest| PollItem::socket(self.back, interest)),
             );
         }
-        let timeout = (back_full || front_full).then_some(RETRY);
+        let held = to_back.held.is_some() || to_front.held.is_some();
+        let timeout = held.then_some(RETRY);
         match poll(&mut items, timeout) {
             Ok(_) => Ok(()),
             Err(PollError::Terminated) => Err(ProxyError::Terminated),
@@ -191,13 +203,19 @@ impl<'a> Proxy<'a> {
         &self,
         from: &Socket,
         to: &Socket,
-        held: &mut Option<Message>,
+        lane: &mut Lane,
     ) -> Result<(u64, u64), ProxyError> {
         let (mut messages, mut bytes) = (0, 0);
+        lane.full = false;
         for _ in 0..TURN {
-            let message = match held.take() {
+            let message = match lane.held.take() {
                 Some(message) => message,
                 None => {
+                    // What cannot be passed on is not taken: it would be lost with the proxy.
+                    lane.full = !to.core().has_room();
+                    if lane.full {
+                        break;
+                    }
                     let Some(message) = receive(from)? else { break };
                     messages += 1;
                     bytes += message.size() as u64;
@@ -211,7 +229,8 @@ impl<'a> Proxy<'a> {
             match to.try_send(message) {
                 Ok(()) => {}
                 Err(refused) if refused.kind == SendErrorKind::WouldBlock => {
-                    *held = Some(refused.message);
+                    lane.held = Some(refused.message);
+                    lane.full = true;
                     break;
                 }
                 Err(refused) if refused.kind == SendErrorKind::Terminated => {

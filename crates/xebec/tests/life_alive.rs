@@ -31,16 +31,26 @@ fn pong(ping: &Framed) -> Vec<u8> {
 #[test]
 fn a_peer_that_answers_pings_stays() {
     let context = Context::new();
-    let options = quick().heartbeat_ivl(ms(40)).heartbeat_timeout(ms(200)).heartbeat_ttl(ms(500));
+    let options = quick()
+        .heartbeat_ivl(ms(40))
+        .heartbeat_timeout(ms(200))
+        .heartbeat_ttl(ms(500));
     let (_pull, monitor, mut raw) = pull_and_peer(&context, options);
     let began = Instant::now();
     for _ in 0..15 {
         let ping = raw.next_command("PING");
-        assert_eq!(ping.data()[..2], 5u16.to_be_bytes(), "the TTL in tenths of a second");
+        assert_eq!(
+            ping.data()[..2],
+            5u16.to_be_bytes(),
+            "the TTL in tenths of a second"
+        );
         let answer = pong(&ping);
         raw.send(&answer);
     }
-    assert!(began.elapsed() > ms(15 * 40 - 50), "pings come no sooner than HEARTBEAT_IVL");
+    assert!(
+        began.elapsed() > ms(15 * 40 - 50),
+        "pings come no sooner than HEARTBEAT_IVL"
+    );
     assert_eq!(happened(&monitor), []);
 }
 
@@ -74,14 +84,20 @@ fn the_timeout_is_the_interval_unless_set() {
     raw.next_command("PING");
     let silent = Instant::now();
     raw.until_closed();
-    assert!((ms(90)..ms(2000)).contains(&silent.elapsed()), "{:?}", silent.elapsed());
+    assert!(
+        (ms(90)..ms(2000)).contains(&silent.elapsed()),
+        "{:?}",
+        silent.elapsed()
+    );
     event(&monitor, EventKind::Disconnected);
 }
 
 #[test]
 fn a_timeout_of_zero_waits_without_end() {
     let context = Context::new();
-    let options = quick().heartbeat_ivl(ms(20)).heartbeat_timeout(Duration::ZERO);
+    let options = quick()
+        .heartbeat_ivl(ms(20))
+        .heartbeat_timeout(Duration::ZERO);
     let (_pull, monitor, mut raw) = pull_and_peer(&context, options);
     (0..10).for_each(|_| drop(raw.next_command("PING")));
     assert_eq!(happened(&monitor), []);
@@ -113,14 +129,25 @@ fn nothing_is_sent_unless_asked_for() {
 fn pings_do_not_multiply_with_reconnects() {
     let context = Context::new();
     let (listener, endpoint) = raw_listener();
-    let push = Push::with_options(&context, quick().reconnect_ivl(ms(1)).heartbeat_ivl(ms(300)).heartbeat_timeout(ms(5_000))).unwrap();
+    let push = Push::with_options(
+        &context,
+        quick()
+            .reconnect_ivl(ms(1))
+            .heartbeat_ivl(ms(300))
+            .heartbeat_timeout(ms(5_000)),
+    )
+    .unwrap();
     push.connect(&endpoint).unwrap();
     (0..8).for_each(|_| drop(Raw::accept(&listener).shake("PULL")));
     let mut raw = Raw::accept(&listener).shake("PULL");
     raw.next_command("PING");
     let first = Instant::now();
     (0..2).for_each(|_| drop(raw.next_command("PING")));
-    assert!(first.elapsed() > ms(550), "three pings in {:?}", first.elapsed());
+    assert!(
+        first.elapsed() > ms(550),
+        "three pings in {:?}",
+        first.elapsed()
+    );
 }
 
 // ---- the peer's pings ----
@@ -145,11 +172,19 @@ fn a_ping_is_answered_while_the_application_is_away() {
 fn a_ping_is_answered_after_every_kind_of_call() {
     type Call = fn(&Dealer);
     let calls: [(&str, Call); 9] = [
-        ("recv_timeout in vain", |dealer| assert!(dealer.recv_timeout(ms(5)).is_err())),
-        ("recv_timeout of nothing", |dealer| assert!(dealer.recv_timeout(ms(0)).is_err())),
-        ("try_recv in vain", |dealer| assert!(dealer.try_recv().is_err())),
+        ("recv_timeout in vain", |dealer| {
+            assert!(dealer.recv_timeout(ms(5)).is_err())
+        }),
+        ("recv_timeout of nothing", |dealer| {
+            assert!(dealer.recv_timeout(ms(0)).is_err())
+        }),
+        ("try_recv in vain", |dealer| {
+            assert!(dealer.try_recv().is_err())
+        }),
         ("send", |dealer| dealer.send("something").unwrap()),
-        ("sends in a row", |dealer| (0..50).for_each(|_| dealer.send("something").unwrap())),
+        ("sends in a row", |dealer| {
+            (0..50).for_each(|_| dealer.send("something").unwrap())
+        }),
         ("poll in vain", |dealer| {
             let mut items = [xebec::PollItem::socket(dealer, xebec::Interest::READ)];
             assert_eq!(xebec::poll(&mut items, Some(ms(5))).unwrap(), 0);
@@ -158,7 +193,9 @@ fn a_ping_is_answered_after_every_kind_of_call() {
             let mut items = [xebec::PollItem::socket(dealer, xebec::Interest::READ)];
             assert_eq!(xebec::poll(&mut items, Some(ms(0))).unwrap(), 0);
         }),
-        ("is_readable", |dealer| assert!(!dealer.as_socket().is_readable())),
+        ("is_readable", |dealer| {
+            assert!(!dealer.as_socket().is_readable())
+        }),
         ("stats and options", |dealer| {
             dealer.stats();
             dealer.options();
@@ -232,8 +269,17 @@ fn a_peer_is_given_up_after_its_own_ttl() {
     }
     let silent = Instant::now();
     raw.until_closed();
-    assert!((ms(250)..ms(3_000)).contains(&silent.elapsed()), "{:?}", silent.elapsed());
-    assert!(event(&monitor, EventKind::Disconnected).cause.unwrap().contains("TTL"));
+    assert!(
+        (ms(250)..ms(3_000)).contains(&silent.elapsed()),
+        "{:?}",
+        silent.elapsed()
+    );
+    assert!(
+        event(&monitor, EventKind::Disconnected)
+            .cause
+            .unwrap()
+            .contains("TTL")
+    );
 }
 
 /// A peer that pings and does not read gets no more answers than a bound allows.
@@ -252,12 +298,19 @@ fn answers_do_not_pile_up() {
                 Ok(n) => sent += n,
                 Err(error) => {
                     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-                    assert!(ready(&raw.0, rustix::event::PollFlags::OUT, SOON), "it is not read any more");
+                    assert!(
+                        ready(&raw.0, rustix::event::PollFlags::OUT, SOON),
+                        "it is not read any more"
+                    );
                 }
             }
         }
         let grown = resident_kib().saturating_sub(before);
-        println!("measured: {grown} KiB after {} MiB of pings in {:?}", sent >> 20, began.elapsed());
+        println!(
+            "measured: {grown} KiB after {} MiB of pings in {:?}",
+            sent >> 20,
+            began.elapsed()
+        );
         assert!(grown < 8 * 1024, "{grown} KiB");
         // Others are served.
         let mut other = Raw::connect(&pull.last_endpoint().unwrap()).shake("PUSH");
@@ -309,7 +362,12 @@ fn the_limit_holds_for_those_connected_to_and_for_the_whole_context() {
     assert_eq!(message(&pull).size(), 1000);
     raw.send(&Raw::frame(&[1; 1001])[..9]);
     raw.until_closed();
-    assert!(event(&monitor, EventKind::Disconnected).cause.unwrap().contains("1001 bytes"));
+    assert!(
+        event(&monitor, EventKind::Disconnected)
+            .cause
+            .unwrap()
+            .contains("1001 bytes")
+    );
     // And it connects again.
     Raw::accept(&listener).shake("PUSH").send(b"\x00\x05again");
     assert_eq!(text(&pull), "again");

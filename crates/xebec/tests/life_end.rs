@@ -14,8 +14,9 @@ use std::time::Instant;
 
 use life::*;
 use xebec::{
-    AddressErrorKind, Context, Dealer, EventKind, Interest, Message, Options, PollError, PollItem, Pub, Pull, Push, RecvError, Rep, Req, Router, SendErrorKind,
-    SocketError, Sub, Xpub, Xsub, poll,
+    AddressErrorKind, Context, Dealer, EventKind, Interest, Message, Options, PollError, PollItem,
+    Pub, Pull, Push, RecvError, Rep, Req, Router, SendErrorKind, SocketError, Sub, Xpub, Xsub,
+    poll,
 };
 
 /// Runs `body` on a thread; tells when it is over.
@@ -29,7 +30,10 @@ fn background<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> R
 }
 
 fn assert_waits<T>(over: &Receiver<T>) {
-    assert!(matches!(over.recv_timeout(ms(100)), Err(RecvTimeoutError::Timeout)), "it should still wait");
+    assert!(
+        matches!(over.recv_timeout(ms(100)), Err(RecvTimeoutError::Timeout)),
+        "it should still wait"
+    );
 }
 
 // ---- LINGER ----
@@ -41,7 +45,9 @@ fn without_linger_nothing_waits_and_nothing_arrives() {
     let push = Push::with_options(&context, quick().linger(ms(0))).unwrap();
     push.connect(&endpoint).unwrap();
     (0..100).for_each(|i| push.send(i.to_string()).unwrap());
-    soon("the end of a context without linger", move || drop((push, context)));
+    soon("the end of a context without linger", move || {
+        drop((push, context))
+    });
     let context = Context::new();
     let pull = Pull::new(&context).unwrap();
     let monitor = pull.monitor();
@@ -50,7 +56,13 @@ fn without_linger_nothing_waits_and_nothing_arrives() {
     push.connect(&endpoint).unwrap();
     push.send("of another").unwrap();
     assert_eq!(text(&pull), "of another");
-    assert_eq!(happened(&monitor).iter().filter(|&&kind| kind == EventKind::Accepted).count(), 1);
+    assert_eq!(
+        happened(&monitor)
+            .iter()
+            .filter(|&&kind| kind == EventKind::Accepted)
+            .count(),
+        1
+    );
 }
 
 /// The receiver starts after the sender's socket is closed and while its context waits.
@@ -58,9 +70,21 @@ fn without_linger_nothing_waits_and_nothing_arrives() {
 fn with_linger_a_late_receiver_gets_everything() {
     for linger in [None, Some(SOON)] {
         for kind in ["tcp", "ipc"] {
-            let endpoint = if kind == "tcp" { nobody() } else { format!("ipc://@xebec-late-{}-{}", std::process::id(), linger.is_none()) };
+            let endpoint = if kind == "tcp" {
+                nobody()
+            } else {
+                format!(
+                    "ipc://@xebec-late-{}-{}",
+                    std::process::id(),
+                    linger.is_none()
+                )
+            };
             let context = Context::new();
-            let push = Push::with_options(&context, Options::new().reconnect_ivl(ms(10)).linger(linger)).unwrap();
+            let push = Push::with_options(
+                &context,
+                Options::new().reconnect_ivl(ms(10)).linger(linger),
+            )
+            .unwrap();
             push.connect(&endpoint).unwrap();
             (0..1000).for_each(|i| push.send(i.to_string()).unwrap());
             let began = Instant::now();
@@ -72,7 +96,9 @@ fn with_linger_a_late_receiver_gets_everything() {
             let pull = Pull::new(&context).unwrap();
             pull.bind(&endpoint).unwrap();
             (0..1000).for_each(|i| assert_eq!(text(&pull), i.to_string()));
-            ended.recv_timeout(SOON / 2).expect("the context ends when all is sent");
+            ended
+                .recv_timeout(SOON / 2)
+                .expect("the context ends when all is sent");
         }
     }
 }
@@ -86,8 +112,14 @@ fn a_finite_linger_ends() {
     let began = Instant::now();
     drop(push);
     assert_eq!(context.sockets(), 1, "it lingers");
-    soon("the end of a context with a linger of 300 ms", move || drop(context));
-    assert!((ms(290)..ms(3_000)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    soon("the end of a context with a linger of 300 ms", move || {
+        drop(context)
+    });
+    assert!(
+        (ms(290)..ms(3_000)).contains(&began.elapsed()),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 /// It ends as well for a peer that is there and does not read.
@@ -101,8 +133,14 @@ fn a_finite_linger_ends_for_a_peer_that_reads_nothing() {
     while push.send_timeout(vec![0u8; 1 << 20], ms(50)).is_ok() {}
     let began = Instant::now();
     drop(push);
-    soon("the end of a context with a linger of 300 ms", move || context.term());
-    assert!((ms(290)..ms(3_000)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    soon("the end of a context with a linger of 300 ms", move || {
+        context.term()
+    });
+    assert!(
+        (ms(290)..ms(3_000)).contains(&began.elapsed()),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -133,7 +171,9 @@ fn only_sockets_with_something_to_send_linger() {
     }
     // Connections that are still in their handshake, too.
     let raws: Vec<Raw> = sockets.iter().map(|_| Raw::accept(&listener)).collect();
-    soon("the end of sockets that have sent nothing", move || drop((sockets, context)));
+    soon("the end of sockets that have sent nothing", move || {
+        drop((sockets, context))
+    });
     drop(raws);
 }
 
@@ -163,7 +203,11 @@ fn last_moment(bound: &str, count: usize, size: usize, receiver: Options, sender
     let pause = ms(2_000) / count as u32;
     for i in 0..count {
         let got = message(&pull);
-        assert_eq!((got.size(), got.body()[..8].to_vec()), (size, (i as u64).to_be_bytes().to_vec()), "message {i}");
+        assert_eq!(
+            (got.size(), got.body()[..8].to_vec()),
+            (size, (i as u64).to_be_bytes().to_vec()),
+            "message {i}"
+        );
         thread::sleep(pause);
     }
     assert_nothing(&pull);
@@ -194,10 +238,18 @@ last_moments! {
 #[test]
 fn a_receiver_that_pings_gets_everything_from_a_sender_that_has_closed() {
     let receiving = Context::new();
-    let options = quick().rcvhwm(1).rcvbuf(1 << 20).heartbeat_ivl(ms(20)).heartbeat_timeout(ms(0));
+    let options = quick()
+        .rcvhwm(1)
+        .rcvbuf(1 << 20)
+        .heartbeat_ivl(ms(20))
+        .heartbeat_timeout(ms(0));
     let pull = Pull::with_options(&receiving, options).unwrap();
     let sending = Context::new();
-    let push = Push::with_options(&sending, Options::new().sndhwm(0).sndbuf(1 << 20).linger(2 * SOON)).unwrap();
+    let push = Push::with_options(
+        &sending,
+        Options::new().sndhwm(0).sndbuf(1 << 20).linger(2 * SOON),
+    )
+    .unwrap();
     push.connect(&pull.bind(ANY).unwrap()).unwrap();
     let count = 20;
     for i in 0..count {
@@ -206,7 +258,11 @@ fn a_receiver_that_pings_gets_everything_from_a_sender_that_has_closed() {
     let ended = background(move || drop((push, sending)));
     let mut closed = false;
     for i in 0..count {
-        assert_eq!(message(&pull).body().as_bytes(), vec![i; 1 << 20], "message {i}");
+        assert_eq!(
+            message(&pull).body().as_bytes(),
+            vec![i; 1 << 20],
+            "message {i}"
+        );
         if i > 10 && !closed {
             // Reads no more than it must for the sender to hand its last bytes to its kernel.
             closed = ended.recv_timeout(ms(400)).is_ok();
@@ -235,25 +291,42 @@ fn the_last_moment_over_inproc() {
 #[test]
 fn every_type_sends_its_last_message() {
     let receiving = Context::new();
-    let (rep, router, sub, pull) = (Rep::new(&receiving).unwrap(), Router::new(&receiving).unwrap(), Sub::new(&receiving).unwrap(), Pull::new(&receiving).unwrap());
+    let (rep, router, sub, pull) = (
+        Rep::new(&receiving).unwrap(),
+        Router::new(&receiving).unwrap(),
+        Sub::new(&receiving).unwrap(),
+        Pull::new(&receiving).unwrap(),
+    );
     sub.subscribe("").unwrap();
     for _ in 0..20 {
         let sending = Context::new();
-        let (req, dealer, publisher, push) =
-            (Req::with_options(&sending, quick()).unwrap(), Dealer::with_options(&sending, quick()).unwrap(), Xpub::new(&sending).unwrap(), Push::with_options(&sending, quick()).unwrap());
+        let (req, dealer, publisher, push) = (
+            Req::with_options(&sending, quick()).unwrap(),
+            Dealer::with_options(&sending, quick()).unwrap(),
+            Xpub::new(&sending).unwrap(),
+            Push::with_options(&sending, quick()).unwrap(),
+        );
         req.connect(&rep.bind(ANY).unwrap()).unwrap();
         dealer.connect(&router.bind(ANY).unwrap()).unwrap();
         push.bind(ANY).unwrap();
         publisher.bind(ANY).unwrap();
         pull.connect(&push.last_endpoint().unwrap()).unwrap();
         sub.connect(&publisher.last_endpoint().unwrap()).unwrap();
-        assert_eq!(publisher.recv_timeout(SOON).unwrap().to_string_lossy(), "\u{1}");
+        assert_eq!(
+            publisher.recv_timeout(SOON).unwrap().to_string_lossy(),
+            "\u{1}"
+        );
         req.send("request").unwrap();
         dealer.send("dealt").unwrap();
         publisher.send("published").unwrap();
         push.send_timeout("pushed", SOON).unwrap();
-        soon("the end of the senders", move || drop((req, dealer, publisher, push, sending)));
-        assert_eq!([text(&rep), text(&router), text(&sub), text(&pull)], ["request", "dealt", "published", "pushed"]);
+        soon("the end of the senders", move || {
+            drop((req, dealer, publisher, push, sending))
+        });
+        assert_eq!(
+            [text(&rep), text(&router), text(&sub), text(&pull)],
+            ["request", "dealt", "published", "pushed"]
+        );
         // The requester is gone: the reply goes nowhere, and the next request is heard.
         rep.send("reply").unwrap();
     }
@@ -274,7 +347,9 @@ fn the_last_message_of_a_process_arrives() {
     let context = Context::new();
     let pull = Pull::new(&context).unwrap();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "the_last_message_of_a_process_arrives"]).env(SENDER, pull.bind(ANY).unwrap());
+    child
+        .args(["--exact", "the_last_message_of_a_process_arrives"])
+        .env(SENDER, pull.bind(ANY).unwrap());
     let mut child = child.spawn().unwrap();
     (0..10_000).for_each(|i: u32| assert_eq!(text(&pull).parse(), Ok(i)));
     assert!(child.wait().unwrap().success());
@@ -311,9 +386,22 @@ fn termination_ends_every_call_that_waits() {
         pull
     }
     let calls: [(&str, Call); 14] = [
-        ("recv", |context| bound_pull(context, ANY).recv().unwrap_err().to_string()),
-        ("recv of a socket without a peer", |context| Dealer::new(context).unwrap().recv().unwrap_err().to_string()),
-        ("recv_timeout", |context| bound_pull(context, ANY).recv_timeout(2 * SOON).unwrap_err().to_string()),
+        ("recv", |context| {
+            bound_pull(context, ANY).recv().unwrap_err().to_string()
+        }),
+        ("recv of a socket without a peer", |context| {
+            Dealer::new(context)
+                .unwrap()
+                .recv()
+                .unwrap_err()
+                .to_string()
+        }),
+        ("recv_timeout", |context| {
+            bound_pull(context, ANY)
+                .recv_timeout(2 * SOON)
+                .unwrap_err()
+                .to_string()
+        }),
         ("recv over inproc", |context| {
             let pull = bound_pull(context, "inproc://waiting");
             let push = Push::new(context).unwrap();
@@ -328,8 +416,20 @@ fn termination_ends_every_call_that_waits() {
             assert_eq!(text(&pull), "one");
             pull.recv().unwrap_err().to_string()
         }),
-        ("send", |context| Push::new(context).unwrap().send("nobody").unwrap_err().to_string()),
-        ("send_timeout", |context| Push::new(context).unwrap().send_timeout("nobody", 2 * SOON).unwrap_err().to_string()),
+        ("send", |context| {
+            Push::new(context)
+                .unwrap()
+                .send("nobody")
+                .unwrap_err()
+                .to_string()
+        }),
+        ("send_timeout", |context| {
+            Push::new(context)
+                .unwrap()
+                .send_timeout("nobody", 2 * SOON)
+                .unwrap_err()
+                .to_string()
+        }),
         ("send to a full peer", |context| {
             let push = Push::with_options(context, quick().linger(ms(0)).sndhwm(3)).unwrap();
             push.connect(&nobody()).unwrap();
@@ -347,11 +447,22 @@ fn termination_ends_every_call_that_waits() {
         }),
         ("poll", |context| {
             let (pull, push) = (bound_pull(context, ANY), Push::new(context).unwrap());
-            let mut items = [PollItem::socket(&pull, Interest::READ), PollItem::socket(&push, Interest::WRITE)];
+            let mut items = [
+                PollItem::socket(&pull, Interest::READ),
+                PollItem::socket(&push, Interest::WRITE),
+            ];
             poll(&mut items, None).unwrap_err().to_string()
         }),
-        ("async recv", |context| block_on(bound_pull(context, ANY).recv_async()).unwrap_err().to_string()),
-        ("async send", |context| block_on(Push::new(context).unwrap().send_async("nobody")).unwrap_err().to_string()),
+        ("async recv", |context| {
+            block_on(bound_pull(context, ANY).recv_async())
+                .unwrap_err()
+                .to_string()
+        }),
+        ("async send", |context| {
+            block_on(Push::new(context).unwrap().send_async("nobody"))
+                .unwrap_err()
+                .to_string()
+        }),
         ("monitor", |context| {
             let pull = bound_pull(context, ANY);
             let monitor = pull.monitor();
@@ -362,7 +473,10 @@ fn termination_ends_every_call_that_waits() {
         ("async monitor", |context| {
             let pull = bound_pull(context, ANY);
             let monitor = pull.monitor();
-            assert_eq!(block_on(monitor.recv_async()).unwrap().kind, EventKind::MonitorStopped);
+            assert_eq!(
+                block_on(monitor.recv_async()).unwrap().kind,
+                EventKind::MonitorStopped
+            );
             assert_eq!(block_on(monitor.recv_async()), None);
             pull.recv().unwrap_err().to_string()
         }),
@@ -389,10 +503,14 @@ fn termination_ends_every_call_that_waits() {
         move || context.term()
     });
     for (name, end) in ends {
-        let error = end.recv_timeout(SOON).unwrap_or_else(|_| panic!("{name} goes on"));
+        let error = end
+            .recv_timeout(SOON)
+            .unwrap_or_else(|_| panic!("{name} goes on"));
         assert_eq!(error, "the context was terminated", "{name}");
     }
-    terminated.recv_timeout(SOON).expect("all sockets are closed: it ends");
+    terminated
+        .recv_timeout(SOON)
+        .expect("all sockets are closed: it ends");
 }
 
 /// Many threads that wait on the same socket are all told.
@@ -412,7 +530,10 @@ fn termination_ends_all_calls_on_one_socket() {
                         0 => dealer.recv().unwrap_err() == RecvError::Terminated,
                         1 => dealer.send("nobody").unwrap_err().kind == SendErrorKind::Terminated,
                         2 => block_on(dealer.recv_async()).unwrap_err() == RecvError::Terminated,
-                        _ => poll(&mut [PollItem::socket(&*dealer, Interest::READ)], None) == Err(PollError::Terminated),
+                        _ => {
+                            poll(&mut [PollItem::socket(&*dealer, Interest::READ)], None)
+                                == Err(PollError::Terminated)
+                        }
                     }
                 })
             })
@@ -423,7 +544,11 @@ fn termination_ends_all_calls_on_one_socket() {
         }
         context.shutdown();
         for (i, end) in ends.into_iter().enumerate() {
-            assert_eq!(end.recv_timeout(SOON), Ok(true), "thread {i} of round {round}");
+            assert_eq!(
+                end.recv_timeout(SOON),
+                Ok(true),
+                "thread {i} of round {round}"
+            );
         }
     }
 }
@@ -462,12 +587,24 @@ fn after_a_shutdown_everything_is_refused() {
     let error = Push::new(&context).unwrap_err();
     assert!(matches!(error, SocketError::Terminated), "{error:?}");
     assert_eq!(error.to_string(), "the context was terminated");
-    for error in [dealer.bind(ANY).unwrap_err(), dealer.connect(&nobody()).unwrap_err()] {
-        assert!(matches!(error.kind, AddressErrorKind::Terminated), "{error:?}");
+    for error in [
+        dealer.bind(ANY).unwrap_err(),
+        dealer.connect(&nobody()).unwrap_err(),
+    ] {
+        assert!(
+            matches!(error.kind, AddressErrorKind::Terminated),
+            "{error:?}"
+        );
     }
     let refused = dealer.send("back to me").unwrap_err();
-    assert_eq!((refused.kind, refused.message), (SendErrorKind::Terminated, Message::from("back to me")));
-    assert_eq!(publisher.send("to nobody").unwrap_err().kind, SendErrorKind::Terminated);
+    assert_eq!(
+        (refused.kind, refused.message),
+        (SendErrorKind::Terminated, Message::from("back to me"))
+    );
+    assert_eq!(
+        publisher.send("to nobody").unwrap_err().kind,
+        SendErrorKind::Terminated
+    );
     assert_eq!(dealer.recv(), Err(RecvError::Terminated));
     assert_eq!(dealer.try_recv(), Err(RecvError::Terminated));
     assert_eq!(block_on(dealer.recv_async()), Err(RecvError::Terminated));
@@ -475,8 +612,15 @@ fn after_a_shutdown_everything_is_refused() {
     assert_eq!(poll(&mut items, Some(ms(0))), Err(PollError::Terminated));
     // A monitor that is opened now has nothing to wait for.
     let monitor = dealer.monitor();
-    assert!(monitor.recv_timeout(SOON).is_none_or(|event| event.kind == EventKind::MonitorStopped));
-    assert_eq!(soon("a monitor after the shutdown", move || monitor.recv()), None);
+    assert!(
+        monitor
+            .recv_timeout(SOON)
+            .is_none_or(|event| event.kind == EventKind::MonitorStopped)
+    );
+    assert_eq!(
+        soon("a monitor after the shutdown", move || monitor.recv()),
+        None
+    );
 }
 
 #[test]
@@ -489,12 +633,15 @@ fn term_waits_for_the_sockets() {
             background(move || context.term())
         })
         .collect();
-    until("the termination has begun", || sockets[0].try_recv() == Err(RecvError::Terminated));
+    until("the termination has begun", || {
+        sockets[0].try_recv() == Err(RecvError::Terminated)
+    });
     let [first, second] = sockets;
     drop(first);
     ends.iter().for_each(assert_waits);
     drop(second);
-    ends.iter().for_each(|end| end.recv_timeout(SOON).expect("all sockets are closed"));
+    ends.iter()
+        .for_each(|end| end.recv_timeout(SOON).expect("all sockets are closed"));
     soon("a second term", move || context.term());
 }
 
@@ -523,10 +670,14 @@ fn termination_ends_a_proxy() {
     let end = background({
         let context = context.clone();
         move || {
-            let (front, back) = (Router::new(&context).unwrap(), Dealer::new(&context).unwrap());
+            let (front, back) = (
+                Router::new(&context).unwrap(),
+                Dealer::new(&context).unwrap(),
+            );
             front.bind(ANY).unwrap();
             back.bind(ANY).unwrap();
-            xebec::proxy(front.as_socket(), back.as_socket(), None).map_err(|error| error.to_string())
+            xebec::proxy(front.as_socket(), back.as_socket(), None)
+                .map_err(|error| error.to_string())
         }
     });
     until("the sockets are made", || context.sockets() == 2);

@@ -61,16 +61,27 @@ fn assert_serves(pull: &Pull) {
 
 fn is_end(event: &Event) -> bool {
     use EventKind::*;
-    matches!(event.kind, HandshakeFailedNoDetail | HandshakeFailedProtocol | HandshakeFailedAuth | Disconnected | Closed)
+    matches!(
+        event.kind,
+        HandshakeFailedNoDetail
+            | HandshakeFailedProtocol
+            | HandshakeFailedAuth
+            | Disconnected
+            | Closed
+    )
 }
 
 /// The end of the connection whose peer is `raw`: an event with a cause.
 fn end_of(raw: &Raw, monitor: &Monitor) -> Event {
     let address = format!("tcp://{}", raw.0.local_addr().unwrap());
     let deadline = Instant::now() + SOON;
-    while let Some(event) = monitor.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    while let Some(event) = monitor.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+    {
         if is_end(&event) && event.peer.as_ref() == Some(&address) {
-            assert!(event.cause.as_ref().is_some_and(|cause| !cause.is_empty()), "{event}");
+            assert!(
+                event.cause.as_ref().is_some_and(|cause| !cause.is_empty()),
+                "{event}"
+            );
             return event;
         }
     }
@@ -152,17 +163,35 @@ fn peers_that_go_in_the_middle() {
     let endpoint = pull.bind(ANY).unwrap();
     let whole = shaken(b"\x01\x03abc\x02\0\0\0\0\0\x0f\x42\x40not all of a megabyte");
     for reset in [false, true] {
-        for said in [0, 1, 9, 10, 11, 63, 64, 65, 70, whole.len() - 35, whole.len() - 30, whole.len() - 1, whole.len()] {
+        for said in [
+            0,
+            1,
+            9,
+            10,
+            11,
+            63,
+            64,
+            65,
+            70,
+            whole.len() - 35,
+            whole.len() - 30,
+            whole.len() - 1,
+            whole.len(),
+        ] {
             let mut raw = Raw::connect(&endpoint);
             raw.send(&whole[..said]);
             if reset {
-                socket2::SockRef::from(&raw.0).set_linger(Some(Duration::ZERO)).unwrap();
+                socket2::SockRef::from(&raw.0)
+                    .set_linger(Some(Duration::ZERO))
+                    .unwrap();
             }
             let copy = Raw(raw.0.try_clone().unwrap());
             let address = format!("tcp://{}", copy.0.local_addr().unwrap());
             drop((raw, copy));
             let end = loop {
-                let event = monitor.recv_timeout(SOON).expect("the end of the connection");
+                let event = monitor
+                    .recv_timeout(SOON)
+                    .expect("the end of the connection");
                 if is_end(&event) && event.peer.as_ref() == Some(&address) {
                     break event;
                 }
@@ -185,7 +214,12 @@ fn one_byte_at_a_time() {
         raw.send(&[byte]);
     }
     let got = message(&pull);
-    assert_eq!(got.frames().map(|frame| frame.to_string_lossy().into_owned()).collect::<Vec<_>>(), ["ab", "cde"]);
+    assert_eq!(
+        got.frames()
+            .map(|frame| frame.to_string_lossy().into_owned())
+            .collect::<Vec<_>>(),
+        ["ab", "cde"]
+    );
 }
 
 /// A message that never ends is not collected for ever.
@@ -205,7 +239,10 @@ fn a_message_without_end() {
         let lost = event(&monitor, EventKind::Disconnected);
         assert!(lost.cause.unwrap().contains("frames"));
         writer.join().unwrap();
-        println!("measured: {} KiB after a message of a million frames", resident_kib().saturating_sub(before));
+        println!(
+            "measured: {} KiB after a message of a million frames",
+            resident_kib().saturating_sub(before)
+        );
         assert_serves(&pull);
     });
 }
@@ -245,7 +282,9 @@ fn random_bytes() {
                     }
                 }
                 // A signature, then noise.
-                _ => noise.splice(..0, Raw::greeting()[..10].iter().copied()).for_each(drop),
+                _ => noise
+                    .splice(..0, Raw::greeting()[..10].iter().copied())
+                    .for_each(drop),
             }
             // It may have been cut off already.
             let _ = raw.0.write_all(&noise);
@@ -268,7 +307,10 @@ fn random_bytes() {
                 accepted += usize::from(event.kind == EventKind::Accepted);
                 if is_end(&event) {
                     let peer = event.peer.clone().expect("a peer");
-                    assert!(event.cause.as_ref().is_some_and(|cause| !cause.is_empty()), "{event}");
+                    assert!(
+                        event.cause.as_ref().is_some_and(|cause| !cause.is_empty()),
+                        "{event}"
+                    );
                     ends.insert(peer, event);
                 }
             }
@@ -288,11 +330,25 @@ fn nonsense_to_every_type() {
     in_child("nonsense_to_every_type", || {
         let panics = count_panics();
         use SocketType as Type;
-        let types = [Type::Pair, Type::Pub, Type::Sub, Type::Req, Type::Rep, Type::Dealer, Type::Router, Type::Pull, Type::Push, Type::Xpub, Type::Xsub, Type::Stream];
+        let types = [
+            Type::Pair,
+            Type::Pub,
+            Type::Sub,
+            Type::Req,
+            Type::Rep,
+            Type::Dealer,
+            Type::Router,
+            Type::Pull,
+            Type::Push,
+            Type::Xpub,
+            Type::Xsub,
+            Type::Stream,
+        ];
         let context = Context::new();
         let mut random = Random(1);
         for kind in types {
-            let socket = Socket::with_options(&context, kind, quick().linger(ms(0)).rcvhwm(10)).unwrap();
+            let socket =
+                Socket::with_options(&context, kind, quick().linger(ms(0)).rcvhwm(10)).unwrap();
             let endpoint = socket.bind(ANY).unwrap();
             let monitor = socket.monitor();
             let peer = kind.peers().first().map_or("", |peer| peer.name());
@@ -332,7 +388,10 @@ fn nonsense_to_every_type() {
                         Err(_) => break,
                     }
                 }
-                let reply = id.into_iter().chain([xebec::Frame::from("reply")]).collect::<xebec::Message>();
+                let reply = id
+                    .into_iter()
+                    .chain([xebec::Frame::from("reply")])
+                    .collect::<xebec::Message>();
                 let _ = socket.try_send(reply);
                 if round % 2 == 0 {
                     raw.0.shutdown(std::net::Shutdown::Write).unwrap();
@@ -358,7 +417,14 @@ fn a_thousand_peers_that_hold_the_line() {
     in_child("a_thousand_peers_that_hold_the_line", || {
         let panics = count_panics();
         let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                ..limit
+            },
+        )
+        .unwrap();
         let count = 1_000.min(limit.maximum.unwrap_or(u64::MAX) as usize / 2 - 50);
         let context = Context::new();
         let pull = Pull::new(&context).unwrap();
@@ -370,7 +436,13 @@ fn a_thousand_peers_that_hold_the_line() {
         let mut body = shaken(b"\x02\x00\x00\x00\x00\x7f\xff\xff\xf0");
         body.extend([1; 3000]);
         let small = shaken(b"\x00\xffbody");
-        let messages = [&b"\xff"[..], &Raw::greeting()[..30], &half_ready, &body, &small];
+        let messages = [
+            &b"\xff"[..],
+            &Raw::greeting()[..30],
+            &half_ready,
+            &body,
+            &small,
+        ];
         let raws: Vec<Raw> = (0..count)
             .map(|i| {
                 let mut raw = Raw::connect(&endpoint);
@@ -402,10 +474,15 @@ fn an_announcement_is_not_trusted() {
         let before = resident_kib();
         raw.send(b"\x02\x00\x00\x00\x00\x7f\xff\xff\xf0");
         raw.send(&[1; 3 << 20]);
-        until("it has been read", || rustix::io::ioctl_fionread(&raw.0).is_ok() && unsent(&raw.0) == 0);
+        until("it has been read", || {
+            rustix::io::ioctl_fionread(&raw.0).is_ok() && unsent(&raw.0) == 0
+        });
         assert_serves(&pull);
         let grown = resident_kib().saturating_sub(before);
-        assert!(grown < 16 * 1024, "{grown} KiB for 3 MiB of a message of 2 GiB");
+        assert!(
+            grown < 16 * 1024,
+            "{grown} KiB for 3 MiB of a message of 2 GiB"
+        );
     });
 }
 
@@ -446,8 +523,15 @@ fn flooded(socket: &Socket, peer: &str, flood: &[u8], mut serve: impl FnMut()) {
     }
     stop.store(true, Ordering::SeqCst);
     let sent = flooding.join().unwrap();
-    println!("measured: {rounds} rounds, {slowest:?} at most, while a {peer} sent {} MiB", sent >> 20);
-    assert!(slowest < ms(1_000), "{slowest:?} while a {peer} sent {} MiB", sent >> 20);
+    println!(
+        "measured: {rounds} rounds, {slowest:?} at most, while a {peer} sent {} MiB",
+        sent >> 20
+    );
+    assert!(
+        slowest < ms(1_000),
+        "{slowest:?} while a {peer} sent {} MiB",
+        sent >> 20
+    );
 }
 
 #[test]
@@ -459,11 +543,18 @@ fn a_flood_of_subscriptions() {
     let monitor = publisher.monitor();
     sub.connect(&publisher.bind(ANY).unwrap()).unwrap();
     event(&monitor, EventKind::HandshakeSucceeded);
-    until("the subscription is there", || publisher.as_socket().topics() == Some(1));
-    flooded(publisher.as_socket(), "SUB", b"\x00\x02\x01a\x00\x02\x00a", || {
-        publisher.send("news").unwrap();
-        assert_eq!(text(&sub), "news");
+    until("the subscription is there", || {
+        publisher.as_socket().topics() == Some(1)
     });
+    flooded(
+        publisher.as_socket(),
+        "SUB",
+        b"\x00\x02\x01a\x00\x02\x00a",
+        || {
+            publisher.send("news").unwrap();
+            assert_eq!(text(&sub), "news");
+        },
+    );
 }
 
 #[test]
@@ -501,8 +592,13 @@ fn a_flood_of_pings() {
     let pull = Pull::new(&context).unwrap();
     let push = Push::with_options(&others, quick()).unwrap();
     push.connect(&pull.bind(ANY).unwrap()).unwrap();
-    flooded(pull.as_socket(), "PUSH", &Raw::command("PING", b"\x00\x00context"), || {
-        push.send("news").unwrap();
-        assert_eq!(text(&pull), "news");
-    });
+    flooded(
+        pull.as_socket(),
+        "PUSH",
+        &Raw::command("PING", b"\x00\x00context"),
+        || {
+            push.send("news").unwrap();
+            assert_eq!(text(&pull), "news");
+        },
+    );
 }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::thread;
 
 use life::*;
-use xebec::{AddressErrorKind, Context, Dealer, EndpointErrorKind, EventKind, Options, Pair, Pub, Pull, Push, Req, Router, SendErrorKind, Stream};
+use xebec::{
+    AddressErrorKind, Context, Dealer, EndpointErrorKind, EventKind, Options, Pair, Pub, Pull,
+    Push, Req, Router, SendErrorKind, Stream,
+};
 
 fn push(context: &Context) -> Push {
     Push::with_options(context, quick()).unwrap()
@@ -20,7 +23,13 @@ fn the_bound_side_first() {
     let (server, client) = (Pair::new(&context).unwrap(), Pair::new(&context).unwrap());
     assert_eq!(server.bind("inproc://there").unwrap(), "inproc://there");
     client.connect("inproc://there").unwrap();
-    assert_eq!((server.last_endpoint().as_deref(), client.last_endpoint().as_deref()), (Some("inproc://there"), Some("inproc://there")));
+    assert_eq!(
+        (
+            server.last_endpoint().as_deref(),
+            client.last_endpoint().as_deref()
+        ),
+        (Some("inproc://there"), Some("inproc://there"))
+    );
     client.send("ping").unwrap();
     assert_eq!(text(&server), "ping");
     server.send("pong").unwrap();
@@ -39,9 +48,17 @@ fn the_connecting_side_first_queues_until_the_bind() {
     let pull = Pull::new(&context).unwrap();
     pull.bind("inproc://later").unwrap();
     let mut got: Vec<String> = (0..101).map(|_| text(&pull)).collect();
-    let other = got.iter().position(|body| body == "of the second").expect("both are heard");
+    let other = got
+        .iter()
+        .position(|body| body == "of the second")
+        .expect("both are heard");
     got.remove(other);
-    assert!(got.iter().enumerate().all(|(i, body)| *body == i.to_string()), "in order: {got:?}");
+    assert!(
+        got.iter()
+            .enumerate()
+            .all(|(i, body)| *body == i.to_string()),
+        "in order: {got:?}"
+    );
     assert_nothing(&pull);
     early.send("and on").unwrap();
     assert_eq!(text(&pull), "and on");
@@ -55,7 +72,10 @@ fn a_sender_that_waits_for_room_goes_on_with_the_bind() {
     let early = Push::with_options(&context, quick().sndhwm(3)).unwrap();
     early.connect("inproc://room").unwrap();
     (0..3).for_each(|i| early.try_send(i.to_string()).unwrap());
-    assert_eq!(early.try_send("full").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        early.try_send("full").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     let (about_to, waits) = std::sync::mpsc::channel();
     let sender = thread::spawn(move || {
         about_to.send(()).unwrap();
@@ -150,7 +170,9 @@ fn many_threads_to_one() {
         *next += 1;
     }
     assert_nothing(&pull);
-    senders.into_iter().for_each(|sender| drop(sender.join().unwrap()));
+    senders
+        .into_iter()
+        .for_each(|sender| drop(sender.join().unwrap()));
 }
 
 #[test]
@@ -164,14 +186,23 @@ fn a_name_is_bound_once_and_free_after_unbind_or_close() {
     }
     first.unbind("inproc://one").unwrap();
     let error = first.unbind("inproc://one").unwrap_err();
-    assert!(matches!(error.kind, AddressErrorKind::NotFound), "{error:?}");
+    assert!(
+        matches!(error.kind, AddressErrorKind::NotFound),
+        "{error:?}"
+    );
     second.bind("inproc://one").unwrap();
     drop(second);
     first.bind("inproc://one").unwrap();
     let error = first.bind("inproc://").unwrap_err();
-    assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::NoAddress));
-    let error = first.bind(&format!("inproc://{}", "n".repeat(257))).unwrap_err();
-    assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::NameTooLong));
+    assert!(
+        matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::NoAddress)
+    );
+    let error = first
+        .bind(&format!("inproc://{}", "n".repeat(257)))
+        .unwrap_err();
+    assert!(
+        matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::NameTooLong)
+    );
 }
 
 #[test]
@@ -214,8 +245,14 @@ fn disconnecting_before_the_bind_leaves_nothing() {
     push.send("dropped").unwrap();
     push.disconnect("inproc://never").unwrap();
     let error = push.disconnect("inproc://never").unwrap_err();
-    assert!(matches!(error.kind, AddressErrorKind::NotFound), "{error:?}");
-    assert_eq!(push.try_send("nowhere").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert!(
+        matches!(error.kind, AddressErrorKind::NotFound),
+        "{error:?}"
+    );
+    assert_eq!(
+        push.try_send("nowhere").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     let pull = Pull::new(&context).unwrap();
     pull.bind("inproc://never").unwrap();
     assert_nothing(&pull);
@@ -236,11 +273,17 @@ fn disconnecting_ends_the_pipe_on_both_sides() {
     event(&monitor, EventKind::HandshakeSucceeded);
     push.send("before").unwrap();
     push.disconnect("inproc://both").unwrap();
-    assert_eq!(push.try_send("after").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        push.try_send("after").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     // What the other side had been given is still its to take.
     assert_eq!(text(&pull), "before");
     assert_nothing(&pull);
-    assert_eq!(event(&monitor, EventKind::Disconnected).endpoint, "inproc://both");
+    assert_eq!(
+        event(&monitor, EventKind::Disconnected).endpoint,
+        "inproc://both"
+    );
     assert_eq!(pull.stats().peers.len(), 0);
 }
 
@@ -268,7 +311,10 @@ fn a_sender_learns_that_the_receiver_is_gone() {
     push.connect("inproc://gone").unwrap();
     push.send("received never").unwrap();
     drop(pull);
-    until("the send to nobody is refused", || push.try_send("nobody").is_err_and(|error| error.kind == SendErrorKind::WouldBlock));
+    until("the send to nobody is refused", || {
+        push.try_send("nobody")
+            .is_err_and(|error| error.kind == SendErrorKind::WouldBlock)
+    });
     event(&monitor, EventKind::Disconnected);
     // Inproc connections do not come back by themselves; another connect is needed.
     let pull = Pull::new(&context).unwrap();
@@ -284,8 +330,14 @@ fn a_socket_may_talk_to_itself() {
     for connect_first in [true, false] {
         let dealer = Dealer::with_options(&context, quick()).unwrap();
         let name = format!("inproc://self-{connect_first}");
-        let (one, two): (&dyn Fn(), &dyn Fn()) = (&|| dealer.connect(&name).unwrap(), &|| drop(dealer.bind(&name).unwrap()));
-        for step in if connect_first { [one, two] } else { [two, one] } {
+        let (one, two): (&dyn Fn(), &dyn Fn()) = (&|| dealer.connect(&name).unwrap(), &|| {
+            drop(dealer.bind(&name).unwrap())
+        });
+        for step in if connect_first {
+            [one, two]
+        } else {
+            [two, one]
+        } {
             step();
         }
         dealer.send("a").unwrap();
@@ -302,11 +354,23 @@ fn types_that_do_not_talk_are_told() {
     let context = Context::new();
     let publisher = Pub::new(&context).unwrap();
     publisher.bind("inproc://mismatch").unwrap();
-    let error = Req::new(&context).unwrap().connect("inproc://mismatch").unwrap_err();
-    assert!(matches!(error.kind, AddressErrorKind::Incompatible(_)), "{error:?}");
+    let error = Req::new(&context)
+        .unwrap()
+        .connect("inproc://mismatch")
+        .unwrap_err();
+    assert!(
+        matches!(error.kind, AddressErrorKind::Incompatible(_)),
+        "{error:?}"
+    );
     let stream = Stream::new(&context).unwrap();
-    for error in [stream.connect("inproc://mismatch").unwrap_err(), stream.bind("inproc://raw").unwrap_err()] {
-        assert!(matches!(error.kind, AddressErrorKind::Incompatible(_)), "{error:?}");
+    for error in [
+        stream.connect("inproc://mismatch").unwrap_err(),
+        stream.bind("inproc://raw").unwrap_err(),
+    ] {
+        assert!(
+            matches!(error.kind, AddressErrorKind::Incompatible(_)),
+            "{error:?}"
+        );
     }
 }
 
@@ -322,7 +386,10 @@ fn types_that_do_not_talk_are_told_whoever_comes_first() {
     let failed = event(&monitor, EventKind::HandshakeFailedProtocol);
     assert!(failed.cause.is_some_and(|cause| cause.contains("PUSH")));
     assert_eq!(wrong.stats().peers.len(), 0);
-    assert_eq!(wrong.try_send("to another PUSH").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        wrong.try_send("to another PUSH").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
 }
 
 #[test]
@@ -341,8 +408,13 @@ fn routing_ids_and_replies() {
             dealer.send("question").unwrap();
         }
         let request = message(&router);
-        assert_eq!((request.first().to_string_lossy(), request.to_string_lossy()), ("me".into(), "question".into()));
-        router.send(["me", "answer"].into_iter().collect::<xebec::Message>()).unwrap();
+        assert_eq!(
+            (request.first().to_string_lossy(), request.to_string_lossy()),
+            ("me".into(), "question".into())
+        );
+        router
+            .send(["me", "answer"].into_iter().collect::<xebec::Message>())
+            .unwrap();
         assert_eq!(text(&dealer), "answer");
     }
 }

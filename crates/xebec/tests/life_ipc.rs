@@ -13,7 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use life::*;
 use rustix::fs::Mode;
-use xebec::{AddressErrorKind, Context, EndpointErrorKind, EventKind, Options, Pair, Pull, Push, SendErrorKind};
+use xebec::{
+    AddressErrorKind, Context, EndpointErrorKind, EventKind, Options, Pair, Pull, Push,
+    SendErrorKind,
+};
 
 /// A directory of its own for one test.
 struct Scratch(PathBuf);
@@ -45,12 +48,19 @@ impl Drop for Scratch {
 /// A name that no other test uses.
 fn fresh_name() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    format!("ipc://@xebec life {} {}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "ipc://@xebec life {} {}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 fn round(bound: &str) -> String {
     let context = Context::new();
-    let (server, client) = (Pair::with_options(&context, quick()).unwrap(), Pair::with_options(&context, quick()).unwrap());
+    let (server, client) = (
+        Pair::with_options(&context, quick()).unwrap(),
+        Pair::with_options(&context, quick()).unwrap(),
+    );
     let actual = server.bind(bound).unwrap();
     assert_eq!(server.last_endpoint().as_ref(), Some(&actual));
     client.connect(&actual).unwrap();
@@ -92,11 +102,17 @@ fn a_wildcard_is_a_fresh_path_each_time() {
     let pull = Pull::new(&context).unwrap();
     let endpoints = [pull.bind("ipc://*").unwrap(), pull.bind("ipc://*").unwrap()];
     assert_ne!(endpoints[0], endpoints[1]);
-    let paths = endpoints.each_ref().map(|endpoint| PathBuf::from(endpoint.strip_prefix("ipc://").unwrap()));
+    let paths = endpoints
+        .each_ref()
+        .map(|endpoint| PathBuf::from(endpoint.strip_prefix("ipc://").unwrap()));
     for (endpoint, path) in endpoints.iter().zip(&paths) {
         assert!(is_socket(path));
         let directory = fs::metadata(path.parent().unwrap()).unwrap();
-        assert_eq!(directory.permissions().mode() & 0o777, 0o700, "others are kept out");
+        assert_eq!(
+            directory.permissions().mode() & 0o777,
+            0o700,
+            "others are kept out"
+        );
         let push = Push::with_options(&context, quick()).unwrap();
         push.connect(endpoint).unwrap();
         push.send("in").unwrap();
@@ -111,10 +127,20 @@ fn a_wildcard_is_a_fresh_path_each_time() {
 #[test]
 fn connecting_to_a_wildcard_is_refused() {
     let context = Context::new();
-    let error = Push::with_options(&context, quick()).unwrap().connect("ipc://*").unwrap_err();
-    assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::ConnectToAny));
-    let error = Pull::new(&context).unwrap().bind(&format!("ipc:///{}", "x".repeat(200))).unwrap_err();
-    assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::PathTooLong));
+    let error = Push::with_options(&context, quick())
+        .unwrap()
+        .connect("ipc://*")
+        .unwrap_err();
+    assert!(
+        matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::ConnectToAny)
+    );
+    let error = Pull::new(&context)
+        .unwrap()
+        .bind(&format!("ipc:///{}", "x".repeat(200)))
+        .unwrap_err();
+    assert!(
+        matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::PathTooLong)
+    );
 }
 
 /// The umask belongs to the whole process.
@@ -137,8 +163,14 @@ fn permissions_follow_the_umask() {
 fn errors_tell_what_to_do() {
     let context = Context::new();
     let pull = Pull::new(&context).unwrap();
-    let error = pull.bind("ipc:///no/such/directory/socket").unwrap_err().to_string();
-    assert!(error.contains("/no/such/directory/socket") && error.contains("make it first"), "{error}");
+    let error = pull
+        .bind("ipc:///no/such/directory/socket")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/no/such/directory/socket") && error.contains("make it first"),
+        "{error}"
+    );
     let scratch = Scratch::new();
     fs::write(scratch.path(), "precious").unwrap();
     let error = pull.bind(&scratch.endpoint()).unwrap_err().to_string();
@@ -191,18 +223,28 @@ fn the_successor_of_a_killed_process_takes_its_file() {
     }
     let scratch = Scratch::new();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "the_successor_of_a_killed_process_takes_its_file", "--nocapture"]).env(SERVE, scratch.endpoint());
+    child
+        .args([
+            "--exact",
+            "the_successor_of_a_killed_process_takes_its_file",
+            "--nocapture",
+        ])
+        .env(SERVE, scratch.endpoint());
     let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
     let push = Push::with_options(&context, quick()).unwrap();
     let monitor = push.monitor();
     push.connect(&scratch.endpoint()).unwrap();
     push.send("to the first").unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap())).map_while(Result::ok);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()))
+        .map_while(Result::ok);
     assert!(lines.any(|line| line.ends_with("got: to the first")));
     child.kill().unwrap();
     child.wait().unwrap();
     event(&monitor, EventKind::Disconnected);
-    assert!(is_socket(&scratch.path()), "a killed process cannot remove it");
+    assert!(
+        is_socket(&scratch.path()),
+        "a killed process cannot remove it"
+    );
     let pull = Pull::new(&context).unwrap();
     pull.bind(&scratch.endpoint()).unwrap();
     push.send("to the second").unwrap();
@@ -227,19 +269,28 @@ fn the_file_of_another_is_left_alone() {
 fn the_side_that_connects_may_start_first() {
     let unmade = Scratch::new().endpoint();
     for endpoint in [fresh_name(), unmade] {
-        let directory = endpoint.strip_prefix("ipc:///").map(|path| PathBuf::from(format!("/{path}")).parent().unwrap().to_owned());
+        let directory = endpoint.strip_prefix("ipc:///").map(|path| {
+            PathBuf::from(format!("/{path}"))
+                .parent()
+                .unwrap()
+                .to_owned()
+        });
         let context = Context::new();
         let push = Push::with_options(&context, quick()).unwrap();
         let monitor = push.monitor();
         push.connect(&endpoint).unwrap();
         (0..5).for_each(|i| push.send(i.to_string()).unwrap());
         event(&monitor, EventKind::ConnectRetried);
-        directory.iter().for_each(|directory| fs::create_dir(directory).unwrap());
+        directory
+            .iter()
+            .for_each(|directory| fs::create_dir(directory).unwrap());
         let pull = Pull::new(&context).unwrap();
         pull.bind(&endpoint).unwrap();
         (0..5).for_each(|i| assert_eq!(text(&pull), i.to_string()));
         drop(pull);
-        directory.iter().for_each(|directory| fs::remove_dir(directory).unwrap());
+        directory
+            .iter()
+            .for_each(|directory| fs::remove_dir(directory).unwrap());
     }
 }
 
@@ -258,24 +309,42 @@ fn unbind_and_disconnect() {
     event(&monitor, EventKind::ConnectRetried);
     (0..5).for_each(|i| push.send(i.to_string()).unwrap());
     push.disconnect(&endpoint).unwrap();
-    assert_eq!(push.try_send("too late").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        push.try_send("too late").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     // What was accepted before the disconnect lingers.
     pull.bind(&endpoint).unwrap();
     (0..5).for_each(|i| assert_eq!(text(&pull), i.to_string()));
-    for error in [pull.unbind("ipc://@nobody").unwrap_err(), push.disconnect(&endpoint).unwrap_err()] {
-        assert!(matches!(error.kind, AddressErrorKind::NotFound), "{error:?}");
+    for error in [
+        pull.unbind("ipc://@nobody").unwrap_err(),
+        push.disconnect(&endpoint).unwrap_err(),
+    ] {
+        assert!(
+            matches!(error.kind, AddressErrorKind::NotFound),
+            "{error:?}"
+        );
     }
 }
 
 #[test]
 fn peers_are_told_by_their_process() {
     let context = Context::new();
-    let (pull, push) = (Pull::new(&context).unwrap(), Push::with_options(&context, quick()).unwrap());
+    let (pull, push) = (
+        Pull::new(&context).unwrap(),
+        Push::with_options(&context, quick()).unwrap(),
+    );
     let (accepting, connecting) = (pull.monitor(), push.monitor());
     let endpoint = pull.bind("ipc://*").unwrap();
     push.connect(&endpoint).unwrap();
-    assert_eq!(event(&accepting, EventKind::Accepted).peer, Some(format!("ipc://[pid {}]", std::process::id())));
-    assert_eq!(event(&connecting, EventKind::Connected).peer, Some(endpoint));
+    assert_eq!(
+        event(&accepting, EventKind::Accepted).peer,
+        Some(format!("ipc://[pid {}]", std::process::id()))
+    );
+    assert_eq!(
+        event(&connecting, EventKind::Connected).peer,
+        Some(endpoint)
+    );
 }
 
 /// Raw bytes over ipc: BACKLOG connections wait while nobody accepts them. Descriptors are used
@@ -291,14 +360,36 @@ fn backlog_connections_may_wait() {
         let monitor = pull.monitor();
         pull.bind(&scratch.endpoint()).unwrap();
         let clients: Vec<_> = (0..10)
-            .map(|_| rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None).unwrap())
+            .map(|_| {
+                rustix::net::socket_with(
+                    AddressFamily::UNIX,
+                    SocketType::STREAM,
+                    SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+                    None,
+                )
+                .unwrap()
+            })
             .collect();
         let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..limit }).unwrap();
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(3),
+                ..limit
+            },
+        )
+        .unwrap();
         let address = SocketAddrUnix::new(scratch.path()).unwrap();
-        let outcomes: Vec<_> = clients.iter().map(|client| rustix::net::connect(client, &address)).collect();
+        let outcomes: Vec<_> = clients
+            .iter()
+            .map(|client| rustix::net::connect(client, &address))
+            .collect();
         let waiting = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert_eq!(waiting, 5 + 1, "Linux lets one more wait than it is told: {outcomes:?}");
+        assert_eq!(
+            waiting,
+            5 + 1,
+            "Linux lets one more wait than it is told: {outcomes:?}"
+        );
         assert_eq!(outcomes[6], Err(rustix::io::Errno::AGAIN));
         event(&monitor, EventKind::AcceptFailed);
         setrlimit(Resource::Nofile, limit).unwrap();

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use life::*;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use xebec::{AddressErrorKind, Context, Dealer, EventKind, Pair, Pub, Pull, Push, Rep, Req, SocketError, Sub};
+use xebec::{
+    AddressErrorKind, Context, Dealer, EventKind, Pair, Pub, Pull, Push, Rep, Req, SocketError, Sub,
+};
 
 // ---- fork ----
 
@@ -45,7 +47,10 @@ fn fork(body: impl FnOnce()) -> i32 {
 fn a_forked_child_makes_its_own_context() {
     in_child("a_forked_child_makes_its_own_context", || {
         let context = Context::new();
-        let (pull, push) = (Pull::new(&context).unwrap(), Push::with_options(&context, quick()).unwrap());
+        let (pull, push) = (
+            Pull::new(&context).unwrap(),
+            Push::with_options(&context, quick()).unwrap(),
+        );
         push.connect(&pull.bind(ANY).unwrap()).unwrap();
         let mut sent = 0;
         for _ in 0..20 {
@@ -58,7 +63,10 @@ fn a_forked_child_makes_its_own_context() {
             let status = fork(|| {
                 for endpoint in [ANY, "ipc://*", "inproc://child"] {
                     let context = Context::new();
-                    let (rep, req) = (Rep::new(&context).unwrap(), Req::with_options(&context, quick()).unwrap());
+                    let (rep, req) = (
+                        Rep::new(&context).unwrap(),
+                        Req::with_options(&context, quick()).unwrap(),
+                    );
                     req.connect(&rep.bind(endpoint).unwrap()).unwrap();
                     for _ in 0..10 {
                         req.send("question").unwrap();
@@ -113,13 +121,28 @@ fn a_forked_child_may_drop_what_it_inherited() {
 /// Sets the limit below what is open already: nothing more can be opened.
 fn no_more_descriptors() -> Rlimit {
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..limit }).unwrap();
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(3),
+            ..limit
+        },
+    )
+    .unwrap();
     limit
 }
 
 /// Sockets made in time, to be connected when no more can be made.
 fn raw_sockets(count: usize) -> Vec<TcpStream> {
-    let make = || rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    let make = || {
+        rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap()
+    };
     (0..count).map(|_| make().into()).collect()
 }
 
@@ -184,39 +207,48 @@ fn connecting_waits_for_descriptors() {
 
 #[test]
 fn what_needs_a_descriptor_at_once_says_that_there_is_none() {
-    in_child("what_needs_a_descriptor_at_once_says_that_there_is_none", || {
-        let context = Context::new();
-        let pull = Arc::new(Pull::new(&context).unwrap());
-        let push = Push::with_options(&context, quick()).unwrap();
-        let monitor = pull.monitor();
-        push.connect(&pull.bind(ANY).unwrap()).unwrap();
-        event(&monitor, EventKind::HandshakeSucceeded);
-        let limit = no_more_descriptors();
-        for bad in [Push::new(&context).unwrap_err(), Push::new(&Context::new()).unwrap_err()] {
-            assert!(matches!(bad, SocketError::System(_)), "{bad:?}");
-            assert!(bad.to_string().contains("ulimit"), "{bad}");
-        }
-        for endpoint in [ANY, "ipc://*", "ipc://@out-of-descriptors"] {
-            let error = pull.bind(endpoint).unwrap_err();
-            assert!(matches!(error.kind, AddressErrorKind::System(_)), "{error:?}");
-            assert!(error.to_string().contains("open files"), "{error}");
-        }
-        // A thread that has never waited before can wait all the same.
-        let (waiting, elsewhere) = (AtomicUsize::new(0), &pull);
-        thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| {
-                    waiting.fetch_add(1, Ordering::SeqCst);
-                    assert_eq!(text(&**elsewhere), "to a new thread");
-                });
+    in_child(
+        "what_needs_a_descriptor_at_once_says_that_there_is_none",
+        || {
+            let context = Context::new();
+            let pull = Arc::new(Pull::new(&context).unwrap());
+            let push = Push::with_options(&context, quick()).unwrap();
+            let monitor = pull.monitor();
+            push.connect(&pull.bind(ANY).unwrap()).unwrap();
+            event(&monitor, EventKind::HandshakeSucceeded);
+            let limit = no_more_descriptors();
+            for bad in [
+                Push::new(&context).unwrap_err(),
+                Push::new(&Context::new()).unwrap_err(),
+            ] {
+                assert!(matches!(bad, SocketError::System(_)), "{bad:?}");
+                assert!(bad.to_string().contains("ulimit"), "{bad}");
             }
-            until("the threads wait", || waiting.load(Ordering::SeqCst) == 3);
-            (0..3).for_each(|_| push.send("to a new thread").unwrap());
-        });
-        setrlimit(Resource::Nofile, limit).unwrap();
-        Push::new(&context).unwrap();
-        pull.bind(ANY).unwrap();
-    });
+            for endpoint in [ANY, "ipc://*", "ipc://@out-of-descriptors"] {
+                let error = pull.bind(endpoint).unwrap_err();
+                assert!(
+                    matches!(error.kind, AddressErrorKind::System(_)),
+                    "{error:?}"
+                );
+                assert!(error.to_string().contains("open files"), "{error}");
+            }
+            // A thread that has never waited before can wait all the same.
+            let (waiting, elsewhere) = (AtomicUsize::new(0), &pull);
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        waiting.fetch_add(1, Ordering::SeqCst);
+                        assert_eq!(text(&**elsewhere), "to a new thread");
+                    });
+                }
+                until("the threads wait", || waiting.load(Ordering::SeqCst) == 3);
+                (0..3).for_each(|_| push.send("to a new thread").unwrap());
+            });
+            setrlimit(Resource::Nofile, limit).unwrap();
+            Push::new(&context).unwrap();
+            pull.bind(ANY).unwrap();
+        },
+    );
 }
 
 // ---- ten thousand comings and goings ----
@@ -230,9 +262,15 @@ fn no_leak(cycles: usize, mut cycle: impl FnMut(usize), mut settled: impl FnMut(
     (warm..cycles + warm).for_each(&mut cycle);
     until("all is settled", &mut settled);
     // The kernel takes a moment to forget a thread that was joined.
-    until("no more descriptors and threads than before", || descriptors() <= descriptors_before && threads() <= threads_before);
+    until("no more descriptors and threads than before", || {
+        descriptors() <= descriptors_before && threads() <= threads_before
+    });
     let grown = resident_kib().saturating_sub(before);
-    println!("measured: {cycles} cycles, {grown} KiB more, {} descriptors, {} threads", descriptors(), threads());
+    println!(
+        "measured: {cycles} cycles, {grown} KiB more, {} descriptors, {} threads",
+        descriptors(),
+        threads()
+    );
     assert!(grown < 6 * 1024, "{grown} KiB after {cycles} cycles");
 }
 
@@ -250,7 +288,9 @@ fn connecting_and_disconnecting_leaves_nothing() {
                 assert_eq!(text(&pull), i.to_string());
                 push.disconnect(&endpoint).unwrap();
             };
-            no_leak(5_000, cycle, || pull.stats().peers.is_empty() && push.stats().peers.is_empty());
+            no_leak(5_000, cycle, || {
+                pull.stats().peers.is_empty() && push.stats().peers.is_empty()
+            });
         }
     });
 }
@@ -291,7 +331,11 @@ fn sockets_that_come_and_go_leave_nothing() {
             rep.send("answer").unwrap();
             assert_eq!(text(&req), "answer");
         };
-        no_leak(3_000, cycle, || context.sockets() == sockets && publisher.stats().peers.is_empty() && rep.stats().peers.is_empty());
+        no_leak(3_000, cycle, || {
+            context.sockets() == sockets
+                && publisher.stats().peers.is_empty()
+                && rep.stats().peers.is_empty()
+        });
         assert_eq!(publisher.as_socket().topics(), Some(0));
     });
 }
@@ -315,7 +359,9 @@ fn inproc_peers_that_come_and_go_leave_nothing() {
             short.bind(&format!("inproc://{i}")).unwrap();
             short.connect(&format!("inproc://other {i}")).unwrap();
         };
-        no_leak(10_000, cycle, || context.sockets() == 2 && pull.stats().peers.is_empty() && push.stats().peers.is_empty());
+        no_leak(10_000, cycle, || {
+            context.sockets() == 2 && pull.stats().peers.is_empty() && push.stats().peers.is_empty()
+        });
     });
 }
 
@@ -324,8 +370,17 @@ fn contexts_that_come_and_go_leave_nothing() {
     in_child("contexts_that_come_and_go_leave_nothing", || {
         let cycle = |i: usize| {
             let context = Context::builder().io_threads(2).build();
-            let (server, client) = (Dealer::with_options(&context, quick()).unwrap(), Dealer::with_options(&context, quick()).unwrap());
-            client.connect(&server.bind(["inproc://here", ANY, "ipc://*"][i % 3]).unwrap()).unwrap();
+            let (server, client) = (
+                Dealer::with_options(&context, quick()).unwrap(),
+                Dealer::with_options(&context, quick()).unwrap(),
+            );
+            client
+                .connect(
+                    &server
+                        .bind(["inproc://here", ANY, "ipc://*"][i % 3])
+                        .unwrap(),
+                )
+                .unwrap();
             client.send("ping").unwrap();
             assert_eq!(text(&server), "ping");
             if i % 2 == 0 {
@@ -342,10 +397,15 @@ fn contexts_that_come_and_go_leave_nothing() {
 fn attempts_in_vain_leave_nothing() {
     in_child("attempts_in_vain_leave_nothing", || {
         let context = Context::new();
-        let push = Push::with_options(&context, quick().linger(ms(0)).reconnect_ivl(ms(1))).unwrap();
+        let push =
+            Push::with_options(&context, quick().linger(ms(0)).reconnect_ivl(ms(1))).unwrap();
         let monitor = push.monitor();
         push.connect(&nobody()).unwrap();
-        no_leak(1_000, |_| drop(event(&monitor, EventKind::ConnectRetried)), || true);
+        no_leak(
+            1_000,
+            |_| drop(event(&monitor, EventKind::ConnectRetried)),
+            || true,
+        );
     });
 }
 
@@ -358,14 +418,25 @@ fn idle_connections_cost_no_processor_time() {
     in_child("idle_connections_cost_no_processor_time", || {
         const CONNECTIONS: usize = 1_000;
         let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                ..limit
+            },
+        )
+        .unwrap();
         let room = limit.maximum.unwrap_or(u64::MAX) / 2 - 50;
         let connections = CONNECTIONS.min(room as usize);
         let context = Context::new();
         let dealer = Arc::new(Dealer::with_options(&context, quick()).unwrap());
         let endpoint = dealer.bind(ANY).unwrap();
-        let mut raws: Vec<Raw> = (0..connections).map(|_| Raw::connect(&endpoint).shake("DEALER")).collect();
-        until("all are in", || dealer.stats().connections == connections as u64);
+        let mut raws: Vec<Raw> = (0..connections)
+            .map(|_| Raw::connect(&endpoint).shake("DEALER"))
+            .collect();
+        until("all are in", || {
+            dealer.stats().connections == connections as u64
+        });
         // Some traffic before the silence, so that whatever it starts has to stop again.
         for raw in raws.iter_mut().take(100) {
             raw.send(b"\x00\x05hello");
@@ -377,7 +448,9 @@ fn idle_connections_cost_no_processor_time() {
             let (time, before) = (ms(1_500), cpu_time());
             thread::sleep(time);
             let used = cpu_time() - before;
-            println!("measured: {used:?} of CPU in {time:?}, {connections} idle connections, {what}");
+            println!(
+                "measured: {used:?} of CPU in {time:?}, {connections} idle connections, {what}"
+            );
             assert!(used < time / 250, "{used:?} of CPU in {time:?}: {what}");
         };
         measure("the application away");
@@ -408,7 +481,15 @@ fn compute_until(over: &AtomicBool) -> bool {
 /// What was sent before a long computation arrives during the computation.
 #[test]
 fn messages_leave_while_the_application_computes() {
-    for (endpoint, count, size) in [(ANY, 1, 10), (ANY, 2, 10), (ANY, 100, 10), ("ipc://*", 3, 10), (ANY, 20, 1 << 20), ("ipc://*", 20, 1 << 20), (ANY, 900, 5_000)] {
+    for (endpoint, count, size) in [
+        (ANY, 1, 10),
+        (ANY, 2, 10),
+        (ANY, 100, 10),
+        ("ipc://*", 3, 10),
+        (ANY, 20, 1 << 20),
+        ("ipc://*", 20, 1 << 20),
+        (ANY, 900, 5_000),
+    ] {
         let (sending, receiving) = (Context::new(), Context::new());
         let pull = Pull::new(&receiving).unwrap();
         let push = Push::with_options(&sending, quick()).unwrap();
@@ -422,7 +503,10 @@ fn messages_leave_while_the_application_computes() {
                 over.store(true, Ordering::SeqCst);
             });
             (0..count).for_each(|_| push.send(vec![1u8; size]).unwrap());
-            assert!(compute_until(&over), "{count} messages of {size} bytes wait for the sender's next call");
+            assert!(
+                compute_until(&over),
+                "{count} messages of {size} bytes wait for the sender's next call"
+            );
         });
     }
 }
@@ -482,7 +566,9 @@ fn messages_are_received_ahead_up_to_the_high_water_mark() {
         raw.send(&b"\x00\x01m".repeat(60));
         until("the first are there", || pull.stats().queued_in == 60);
         (0..140).for_each(|_| raw.send(b"\x00\x01m"));
-        until("no more than RCVHWM are there", || pull.stats().queued_in == 100);
+        until("no more than RCVHWM are there", || {
+            pull.stats().queued_in == 100
+        });
         assert!(raw.is_quiet_for(ms(50)));
         assert_eq!(pull.stats().queued_in, 100);
         // The rest comes as room is made.

@@ -9,12 +9,20 @@ use std::time::{Duration, Instant};
 
 use life::*;
 use rustix::event::PollFlags;
-use xebec::{AddressErrorKind, Context, Dealer, EventKind, Monitor, Pull, Push, ReconnectStop, Router, SendErrorKind, Sub, Xpub};
+use xebec::{
+    AddressErrorKind, Context, Dealer, EventKind, Monitor, Pull, Push, ReconnectStop, Router,
+    SendErrorKind, Sub, Xpub,
+};
 
 /// The pause that a ConnectRetried event announces.
 fn pause(monitor: &Monitor) -> Duration {
-    let cause = event(monitor, EventKind::ConnectRetried).cause.expect("a cause");
-    let pause = cause.rsplit_once(" in ").and_then(|(_, rest)| rest.strip_suffix(" ms")).expect("a pause");
+    let cause = event(monitor, EventKind::ConnectRetried)
+        .cause
+        .expect("a cause");
+    let pause = cause
+        .rsplit_once(" in ")
+        .and_then(|(_, rest)| rest.strip_suffix(" ms"))
+        .expect("a pause");
     ms(pause.parse().expect("a number"))
 }
 
@@ -26,7 +34,11 @@ fn a_client_comes_back_to_a_server_that_restarts() {
         let context = Context::new();
         let dealer = Dealer::with_options(&context, quick()).unwrap();
         let monitor = dealer.monitor();
-        let mut endpoint = if kind == "tcp" { ANY.to_owned() } else { "ipc://@xebec-restart".to_owned() };
+        let mut endpoint = if kind == "tcp" {
+            ANY.to_owned()
+        } else {
+            "ipc://@xebec-restart".to_owned()
+        };
         for round in 0..4 {
             let router = Router::with_options(&context, quick()).unwrap();
             endpoint = router.bind(&endpoint).unwrap();
@@ -69,7 +81,9 @@ fn subscriptions_are_told_again_to_a_publisher_that_restarts() {
     let context = Context::new();
     let sub = Sub::with_options(&context, quick()).unwrap();
     let topics: Vec<String> = (0..2_000).map(|i| format!("topic {i:04}")).collect();
-    topics.iter().for_each(|topic| sub.subscribe(topic).unwrap());
+    topics
+        .iter()
+        .for_each(|topic| sub.subscribe(topic).unwrap());
     let mut endpoint = ANY.to_owned();
     for round in 0..2 {
         let xpub = Xpub::with_options(&context, quick().rcvhwm(0)).unwrap();
@@ -107,18 +121,31 @@ fn half_a_message_is_forgotten() {
 #[test]
 fn the_pause_doubles_up_to_its_maximum() {
     let context = Context::new();
-    let push = Push::with_options(&context, quick().linger(ms(0)).reconnect_ivl(ms(20)).reconnect_ivl_max(ms(160))).unwrap();
+    let push = Push::with_options(
+        &context,
+        quick()
+            .linger(ms(0))
+            .reconnect_ivl(ms(20))
+            .reconnect_ivl_max(ms(160)),
+    )
+    .unwrap();
     let monitor = push.monitor();
     push.connect(&nobody()).unwrap();
     let mut last = None::<(Instant, Duration)>;
     for expected in [20, 40, 80, 160, 160, 160].map(ms) {
         let pause = pause(&monitor);
-        assert!((expected..=expected * 5 / 4).contains(&pause), "{pause:?} for {expected:?}");
+        assert!(
+            (expected..=expected * 5 / 4).contains(&pause),
+            "{pause:?} for {expected:?}"
+        );
         let now = Instant::now();
         if let Some((at, announced)) = last {
             let waited = now - at;
             // The event comes a moment after the pause has begun.
-            assert!(waited + ms(5) >= announced, "{waited:?} where {announced:?} was announced");
+            assert!(
+                waited + ms(5) >= announced,
+                "{waited:?} where {announced:?} was announced"
+            );
         }
         last = Some((now, pause));
     }
@@ -128,7 +155,14 @@ fn the_pause_doubles_up_to_its_maximum() {
 fn the_pause_is_constant_without_a_maximum_or_with_a_smaller_one() {
     for most in [None, Some(ms(1))] {
         let context = Context::new();
-        let push = Push::with_options(&context, quick().linger(ms(0)).reconnect_ivl(ms(8)).reconnect_ivl_max(most)).unwrap();
+        let push = Push::with_options(
+            &context,
+            quick()
+                .linger(ms(0))
+                .reconnect_ivl(ms(8))
+                .reconnect_ivl_max(most),
+        )
+        .unwrap();
         let monitor = push.monitor();
         push.connect(&nobody()).unwrap();
         for _ in 0..8 {
@@ -141,7 +175,14 @@ fn the_pause_is_constant_without_a_maximum_or_with_a_smaller_one() {
 #[test]
 fn a_connection_that_was_made_resets_the_pause() {
     let context = Context::new();
-    let push = Push::with_options(&context, quick().linger(ms(0)).reconnect_ivl(ms(10)).reconnect_ivl_max(ms(10_000))).unwrap();
+    let push = Push::with_options(
+        &context,
+        quick()
+            .linger(ms(0))
+            .reconnect_ivl(ms(10))
+            .reconnect_ivl_max(ms(10_000)),
+    )
+    .unwrap();
     let monitor = push.monitor();
     let endpoint = nobody();
     push.connect(&endpoint).unwrap();
@@ -158,16 +199,30 @@ fn a_connection_that_was_made_resets_the_pause() {
 fn pauses_are_scattered() {
     let context = Context::new();
     let options = || quick().linger(ms(0)).reconnect_ivl(ms(1000));
-    let pushes: Vec<_> = (0..16).map(|_| Push::with_options(&context, options()).unwrap()).collect();
-    let mut pauses: Vec<Duration> = pushes.iter().map(|push| {
-        let monitor = push.monitor();
-        push.connect(&nobody()).unwrap();
-        pause(&monitor)
-    }).collect();
-    assert!(pauses.iter().all(|pause| (ms(1000)..=ms(1250)).contains(pause)), "{pauses:?}");
+    let pushes: Vec<_> = (0..16)
+        .map(|_| Push::with_options(&context, options()).unwrap())
+        .collect();
+    let mut pauses: Vec<Duration> = pushes
+        .iter()
+        .map(|push| {
+            let monitor = push.monitor();
+            push.connect(&nobody()).unwrap();
+            pause(&monitor)
+        })
+        .collect();
+    assert!(
+        pauses
+            .iter()
+            .all(|pause| (ms(1000)..=ms(1250)).contains(pause)),
+        "{pauses:?}"
+    );
     pauses.sort();
     pauses.dedup();
-    assert!(pauses.len() > 4, "sixteen clients come back at only {} times", pauses.len());
+    assert!(
+        pauses.len() > 4,
+        "sixteen clients come back at only {} times",
+        pauses.len()
+    );
 }
 
 #[test]
@@ -177,9 +232,17 @@ fn without_an_interval_there_is_one_attempt() {
     let monitor = push.monitor();
     let endpoint = nobody();
     push.connect(&endpoint).unwrap();
-    assert!(event(&monitor, EventKind::Closed).cause.unwrap().contains("refused"));
+    assert!(
+        event(&monitor, EventKind::Closed)
+            .cause
+            .unwrap()
+            .contains("refused")
+    );
     // Nobody will ever take a message there.
-    assert_eq!(push.try_send("lost").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        push.try_send("lost").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     let pull = Pull::new(&context).unwrap();
     let endpoint = pull.bind(&endpoint).unwrap();
     push.connect(&endpoint).unwrap();
@@ -188,7 +251,10 @@ fn without_an_interval_there_is_one_attempt() {
     drop(pull);
     event(&monitor, EventKind::Disconnected);
     event(&monitor, EventKind::Closed);
-    assert_eq!(push.try_send("lost").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        push.try_send("lost").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
 }
 
 // ---- when it stops ----
@@ -213,12 +279,25 @@ fn stops_when_the_connection_is_refused() {
     let endpoint = nobody();
     push.connect(&endpoint).unwrap();
     push.try_send("for nobody").ok();
-    assert!(event(&monitor, EventKind::Closed).cause.unwrap().contains("refused"));
-    assert_eq!(push.try_send("for nobody").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert!(
+        event(&monitor, EventKind::Closed)
+            .cause
+            .unwrap()
+            .contains("refused")
+    );
+    assert_eq!(
+        push.try_send("for nobody").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     assert_eq!(push.stats().peers.len(), 0);
-    assert!(matches!(push.disconnect(&endpoint).unwrap_err().kind, AddressErrorKind::NotFound));
+    assert!(matches!(
+        push.disconnect(&endpoint).unwrap_err().kind,
+        AddressErrorKind::NotFound
+    ));
     // LINGER is long, but nothing can ever leave: closing does not wait.
-    soon("closing after the reconnection stopped", move || drop((push, context)));
+    soon("closing after the reconnection stopped", move || {
+        drop((push, context))
+    });
 }
 
 #[test]
@@ -230,7 +309,12 @@ fn a_refusal_after_a_loss_stops_too_and_other_losses_do_not() {
     drop(Raw::accept(&listener).shake("PULL"));
     let raw = Raw::accept(&listener).shake("PULL");
     drop((listener, raw));
-    assert!(event(&monitor, EventKind::Closed).cause.unwrap().contains("refused"));
+    assert!(
+        event(&monitor, EventKind::Closed)
+            .cause
+            .unwrap()
+            .contains("refused")
+    );
     soon("closing", move || drop((push, context)));
 }
 
@@ -253,26 +337,40 @@ fn stops_when_the_handshake_fails() {
     ];
     for (name, peer) in peers {
         let context = Context::new();
-        let options = quick().linger(2 * SOON).handshake_ivl(ms(100)).reconnect_stop(ReconnectStop::HANDSHAKE_FAILED);
+        let options = quick()
+            .linger(2 * SOON)
+            .handshake_ivl(ms(100))
+            .reconnect_stop(ReconnectStop::HANDSHAKE_FAILED);
         let push = Push::with_options(&context, options).unwrap();
         let monitor = push.monitor();
         let (listener, endpoint) = raw_listener();
         push.connect(&endpoint).unwrap();
         push.try_send("for nobody").ok();
         peer(Raw::accept(&listener));
-        let failed = std::iter::from_fn(|| monitor.recv_timeout(SOON)).find(|event| event.kind.number() & 0x6800 != 0);
+        let failed = std::iter::from_fn(|| monitor.recv_timeout(SOON))
+            .find(|event| event.kind.number() & 0x6800 != 0);
         assert!(failed.is_some_and(|event| event.cause.is_some()), "{name}");
         event(&monitor, EventKind::Closed);
-        assert_eq!(push.try_send("for nobody").unwrap_err().kind, SendErrorKind::WouldBlock, "{name}");
+        assert_eq!(
+            push.try_send("for nobody").unwrap_err().kind,
+            SendErrorKind::WouldBlock,
+            "{name}"
+        );
         soon("closing", move || drop((push, context)));
-        assert!(!ready(&listener, PollFlags::IN, ms(50)), "{name}: it came again");
+        assert!(
+            !ready(&listener, PollFlags::IN, ms(50)),
+            "{name}: it came again"
+        );
     }
 }
 
 #[test]
 fn handshakes_that_fail_are_tried_again_otherwise() {
     let context = Context::new();
-    let (push, monitor) = stopping(&context, ReconnectStop::CONN_REFUSED | ReconnectStop::AFTER_DISCONNECT);
+    let (push, monitor) = stopping(
+        &context,
+        ReconnectStop::CONN_REFUSED | ReconnectStop::AFTER_DISCONNECT,
+    );
     let (listener, endpoint) = raw_listener();
     push.connect(&endpoint).unwrap();
     push.send("at last").unwrap();
@@ -328,7 +426,14 @@ fn a_disconnect_goes_on_trying_otherwise() {
 fn never_answers() -> (TcpListener, Vec<socket2::Socket>) {
     use socket2::{Domain, Socket, Type};
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    listener
+        .bind(
+            &"127.0.0.1:0"
+                .parse::<std::net::SocketAddr>()
+                .unwrap()
+                .into(),
+        )
+        .unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
@@ -349,10 +454,12 @@ fn never_answers() -> (TcpListener, Vec<socket2::Socket>) {
 fn an_attempt_ends_after_connect_timeout() {
     let context = Context::new();
     let (listener, _full) = never_answers();
-    let push = Push::with_options(&context, quick().linger(ms(0)).connect_timeout(ms(150))).unwrap();
+    let push =
+        Push::with_options(&context, quick().linger(ms(0)).connect_timeout(ms(150))).unwrap();
     let monitor = push.monitor();
     let began = Instant::now();
-    push.connect(&format!("tcp://{}", listener.local_addr().unwrap())).unwrap();
+    push.connect(&format!("tcp://{}", listener.local_addr().unwrap()))
+        .unwrap();
     let retried = event(&monitor, EventKind::ConnectRetried);
     assert!(retried.cause.unwrap().contains("CONNECT_TIMEOUT"));
     assert!(began.elapsed() >= ms(150));
@@ -383,7 +490,14 @@ fn a_peer_that_says_nothing_is_dropped_after_handshake_ivl() {
     let options = || quick().handshake_ivl(ms(150));
     // As the side that accepts, with more or less of a handshake, and as the one that connects.
     let greeting = Raw::greeting();
-    for said in [&[][..], &greeting[..1], &greeting[..10], &greeting[..11], &greeting[..63], &greeting[..]] {
+    for said in [
+        &[][..],
+        &greeting[..1],
+        &greeting[..10],
+        &greeting[..11],
+        &greeting[..63],
+        &greeting[..],
+    ] {
         let pull = Pull::with_options(&context, options()).unwrap();
         let monitor = pull.monitor();
         let mut raw = Raw::connect(&pull.bind(ANY).unwrap());
@@ -393,7 +507,10 @@ fn a_peer_that_says_nothing_is_dropped_after_handshake_ivl() {
         assert!(began.elapsed() >= ms(140), "{:?}", began.elapsed());
         let failed = event(&monitor, EventKind::HandshakeFailedNoDetail);
         assert!(failed.cause.unwrap().contains("HANDSHAKE_IVL"));
-        assert_eq!(failed.peer, Some(format!("tcp://{}", raw.0.local_addr().unwrap())));
+        assert_eq!(
+            failed.peer,
+            Some(format!("tcp://{}", raw.0.local_addr().unwrap()))
+        );
     }
     let (listener, endpoint) = raw_listener();
     let push = Push::with_options(&context, options()).unwrap();
@@ -421,7 +538,10 @@ fn each_handshake_has_its_own_time() {
     let mut raw = Raw::accept(&listener);
     raw.read_exact(10);
     let rest = ms(700).saturating_sub(began.elapsed());
-    assert!(raw.is_quiet_for(rest), "closed by the time limit of the connection before");
+    assert!(
+        raw.is_quiet_for(rest),
+        "closed by the time limit of the connection before"
+    );
 }
 
 // ---- IMMEDIATE ----
@@ -432,14 +552,20 @@ fn immediate_queues_for_nobody() {
     let push = Push::with_options(&context, quick().immediate(true)).unwrap();
     let endpoint = nobody();
     push.connect(&endpoint).unwrap();
-    assert_eq!(push.try_send("nobody").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        push.try_send("nobody").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     assert!(!push.as_socket().is_writable());
     let pull = Pull::new(&context).unwrap();
     pull.bind(&endpoint).unwrap();
     push.send_timeout("connected", SOON).unwrap();
     assert_eq!(text(&pull), "connected");
     drop(pull);
-    until("the loss is noticed", || push.try_send("nobody").is_err_and(|error| error.kind == SendErrorKind::WouldBlock));
+    until("the loss is noticed", || {
+        push.try_send("nobody")
+            .is_err_and(|error| error.kind == SendErrorKind::WouldBlock)
+    });
     let pull = Pull::new(&context).unwrap();
     pull.bind(&endpoint).unwrap();
     push.send_timeout("again", SOON).unwrap();
@@ -451,7 +577,8 @@ fn immediate_queues_for_nobody() {
 fn immediate_sends_all_to_those_who_are_there() {
     for (immediate, arrive) in [(true, 20), (false, 10)] {
         let context = Context::new();
-        let push = Push::with_options(&context, quick().linger(ms(0)).immediate(immediate)).unwrap();
+        let push =
+            Push::with_options(&context, quick().linger(ms(0)).immediate(immediate)).unwrap();
         let monitor = push.monitor();
         let pull = Pull::new(&context).unwrap();
         push.connect(&nobody()).unwrap();
@@ -476,9 +603,15 @@ fn immediate_with_something_left_to_receive() {
     raw.send(b"\x00\x05first\x00\x06second");
     drop((raw, listener));
     event(&monitor, EventKind::Disconnected);
-    assert_eq!(dealer.try_send("nobody").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        dealer.try_send("nobody").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     assert_eq!([text(&dealer), text(&dealer)], ["first", "second"]);
-    assert_eq!(dealer.try_send("nobody").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        dealer.try_send("nobody").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     // And it is still connecting.
     event(&monitor, EventKind::ConnectRetried);
     let router = Router::new(&context).unwrap();

@@ -10,7 +10,10 @@ use std::os::fd::OwnedFd;
 use life::*;
 use rustix::event::PollFlags;
 use rustix::net::{SocketAddrAny, sockopt};
-use xebec::{AddressErrorKind, Context, Dealer, EndpointErrorKind, EventKind, Options, Pair, Pull, Push, SendErrorKind};
+use xebec::{
+    AddressErrorKind, Context, Dealer, EndpointErrorKind, EventKind, Options, Pair, Pull, Push,
+    SendErrorKind,
+};
 
 fn has_ipv6() -> bool {
     let there = TcpListener::bind("[::1]:0").is_ok();
@@ -28,7 +31,10 @@ fn port(endpoint: &str) -> &str {
 /// sends a message each way. Returns the endpoint as bound.
 fn round(bound: &str, connected: &str, ipv6: bool) -> String {
     let context = Context::builder().ipv6(ipv6).build();
-    let (server, client) = (Pair::with_options(&context, quick()).unwrap(), Pair::with_options(&context, quick()).unwrap());
+    let (server, client) = (
+        Pair::with_options(&context, quick()).unwrap(),
+        Pair::with_options(&context, quick()).unwrap(),
+    );
     let actual = server.bind(bound).unwrap();
     assert_eq!(server.last_endpoint().as_ref(), Some(&actual));
     let connected = connected.replace("PORT", port(&actual));
@@ -78,9 +84,13 @@ fn a_connection_leaves_from_its_source() {
     let context = Context::new();
     let (listener, endpoint) = raw_listener();
     let port = free_port();
-    for (source, ip, from) in [("127.0.0.2:*".to_owned(), "127.0.0.2", None), (format!("127.0.0.3:{port}"), "127.0.0.3", Some(port))] {
+    for (source, ip, from) in [
+        ("127.0.0.2:*".to_owned(), "127.0.0.2", None),
+        (format!("127.0.0.3:{port}"), "127.0.0.3", Some(port)),
+    ] {
         let push = Push::with_options(&context, quick()).unwrap();
-        push.connect(&endpoint.replace("tcp://", &format!("tcp://{source};"))).unwrap();
+        push.connect(&endpoint.replace("tcp://", &format!("tcp://{source};")))
+            .unwrap();
         assert!(ready(&listener, PollFlags::IN, SOON));
         let peer = listener.accept().unwrap().1;
         assert_eq!(peer.ip().to_string(), ip);
@@ -95,15 +105,28 @@ fn every_address_of_a_name_is_tried() {
     const INSIDE: &str = "XEBEC_LIFE_HOSTS";
     if std::env::var(INSIDE).is_ok() {
         let context = Context::new();
-        let (pull, push) = (Pull::new(&context).unwrap(), Push::with_options(&context, quick()).unwrap());
+        let (pull, push) = (
+            Pull::new(&context).unwrap(),
+            Push::with_options(&context, quick()).unwrap(),
+        );
         let endpoint = pull.bind("tcp://127.0.0.5:*").unwrap();
         let found = std::net::ToSocketAddrs::to_socket_addrs(&("xebec-many.test", 1)).unwrap();
-        assert_eq!(found.map(|address| address.ip().to_string()).collect::<Vec<_>>().len(), 3);
+        assert_eq!(
+            found
+                .map(|address| address.ip().to_string())
+                .collect::<Vec<_>>()
+                .len(),
+            3
+        );
         let monitor = push.monitor();
-        push.connect(&format!("tcp://xebec-many.test:{}", port(&endpoint))).unwrap();
+        push.connect(&format!("tcp://xebec-many.test:{}", port(&endpoint)))
+            .unwrap();
         push.send("found").unwrap();
         assert_eq!(text(&pull), "found");
-        assert!(!happened(&monitor).contains(&EventKind::ConnectRetried), "all addresses belong to one attempt");
+        assert!(
+            !happened(&monitor).contains(&EventKind::ConnectRetried),
+            "all addresses belong to one attempt"
+        );
         return;
     }
     let hosts = std::env::temp_dir().join(format!("xebec-hosts-{}", std::process::id()));
@@ -113,11 +136,18 @@ fn every_address_of_a_name_is_tried() {
     let mut outcome = None;
     for flags in [&["-m"][..], &["-r", "-m"]] {
         let mut child = std::process::Command::new("unshare");
-        child.args(flags).args(["sh", "-c", script, "sh"]).arg(&hosts).arg(&me);
-        child.args(["--exact", "every_address_of_a_name_is_tried", "--nocapture"]).env(INSIDE, "1");
+        child
+            .args(flags)
+            .args(["sh", "-c", script, "sh"])
+            .arg(&hosts)
+            .arg(&me);
+        child
+            .args(["--exact", "every_address_of_a_name_is_tried", "--nocapture"])
+            .env(INSIDE, "1");
         let output = child.output();
         if let Ok(output) = output {
-            let refused = String::from_utf8_lossy(&output.stderr).contains("unshare:") || output.status.code() == Some(77);
+            let refused = String::from_utf8_lossy(&output.stderr).contains("unshare:")
+                || output.status.code() == Some(77);
             if !refused {
                 outcome = Some(output);
                 break;
@@ -126,7 +156,12 @@ fn every_address_of_a_name_is_tried() {
     }
     std::fs::remove_file(&hosts).unwrap();
     match outcome {
-        Some(output) => assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        Some(output) => assert!(
+            output.status.success(),
+            "{}\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
         None => println!("skipped: no mount namespace may be made here"),
     }
 }
@@ -152,12 +187,18 @@ fn an_address_in_use_says_so_until_it_is_unbound() {
     let monitor = second.monitor();
     let error = second.bind(&endpoint).unwrap_err();
     assert!(matches!(error.kind, AddressErrorKind::InUse), "{error:?}");
-    assert!(error.to_string().contains(&endpoint) && error.to_string().contains("in use"), "{error}");
+    assert!(
+        error.to_string().contains(&endpoint) && error.to_string().contains("in use"),
+        "{error}"
+    );
     assert_eq!(event(&monitor, EventKind::BindFailed).endpoint, endpoint);
     first.unbind(&endpoint).unwrap();
     assert_eq!(second.bind(&endpoint).unwrap(), endpoint);
     drop(first);
-    let (push, endpoint) = (Push::with_options(&context, quick()).unwrap(), second.last_endpoint().unwrap());
+    let (push, endpoint) = (
+        Push::with_options(&context, quick()).unwrap(),
+        second.last_endpoint().unwrap(),
+    );
     push.connect(&endpoint).unwrap();
     push.send("now here").unwrap();
     assert_eq!(text(&second), "now here");
@@ -166,36 +207,62 @@ fn an_address_in_use_says_so_until_it_is_unbound() {
 #[test]
 fn an_address_of_another_machine_cannot_be_bound() {
     let context = Context::new();
-    let error = Pull::new(&context).unwrap().bind("tcp://198.51.100.1:*").unwrap_err();
-    assert!(matches!(error.kind, AddressErrorKind::NotAvailable), "{error:?}");
-    let error = Pull::new(&context).unwrap().bind("tcp://[::1]:*").unwrap_err();
+    let error = Pull::new(&context)
+        .unwrap()
+        .bind("tcp://198.51.100.1:*")
+        .unwrap_err();
+    assert!(
+        matches!(error.kind, AddressErrorKind::NotAvailable),
+        "{error:?}"
+    );
+    let error = Pull::new(&context)
+        .unwrap()
+        .bind("tcp://[::1]:*")
+        .unwrap_err();
     assert!(error.to_string().contains("ipv6"), "{error}");
 }
 
 #[test]
 fn endpoints_that_cannot_be_are_refused_at_once() {
     let context = Context::new();
-    let (push, pull) = (Push::with_options(&context, quick()).unwrap(), Pull::new(&context).unwrap());
+    let (push, pull) = (
+        Push::with_options(&context, quick()).unwrap(),
+        Pull::new(&context).unwrap(),
+    );
     for (endpoint, kind) in [
         ("127.0.0.1:5555", EndpointErrorKind::NoTransport),
-        ("carrier-pigeon://127.0.0.1:5555", EndpointErrorKind::UnknownTransport),
+        (
+            "carrier-pigeon://127.0.0.1:5555",
+            EndpointErrorKind::UnknownTransport,
+        ),
         ("tcp://", EndpointErrorKind::NoAddress),
         ("tcp://localhost", EndpointErrorKind::NoPort),
         ("tcp://localhost:http", EndpointErrorKind::Port),
         ("tcp://localhost:65536", EndpointErrorKind::Port),
         ("tcp://300.0.0.1:5555", EndpointErrorKind::Ipv4),
     ] {
-        for error in [push.connect(endpoint).unwrap_err(), pull.bind(endpoint).unwrap_err()] {
-            assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == kind), "{endpoint}: {error:?}");
+        for error in [
+            push.connect(endpoint).unwrap_err(),
+            pull.bind(endpoint).unwrap_err(),
+        ] {
+            assert!(
+                matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == kind),
+                "{endpoint}: {error:?}"
+            );
             assert!(error.to_string().contains(endpoint), "{error}");
         }
     }
     for endpoint in ["tcp://*:5555", "tcp://127.0.0.1:*", "tcp://127.0.0.1:0"] {
         let error = push.connect(endpoint).unwrap_err();
-        assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::ConnectToAny), "{endpoint}");
+        assert!(
+            matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::ConnectToAny),
+            "{endpoint}"
+        );
     }
     let error = pull.bind("tcp://127.0.0.1:1;127.0.0.1:5555").unwrap_err();
-    assert!(matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::BindWithSource));
+    assert!(
+        matches!(&error.kind, AddressErrorKind::Malformed(error) if error.kind == EndpointErrorKind::BindWithSource)
+    );
     assert_eq!((push.last_endpoint(), pull.last_endpoint()), (None, None));
 }
 
@@ -216,14 +283,21 @@ fn last_endpoint_is_the_latest_of_all() {
 fn one_socket_serves_all_that_it_is_bound_and_connected_to() {
     let context = Context::new();
     let pull = Pull::new(&context).unwrap();
-    let endpoints = [pull.bind(ANY).unwrap(), pull.bind("ipc://*").unwrap(), pull.bind("inproc://third").unwrap()];
+    let endpoints = [
+        pull.bind(ANY).unwrap(),
+        pull.bind("ipc://*").unwrap(),
+        pull.bind("inproc://third").unwrap(),
+    ];
     let bound = Push::with_options(&context, quick()).unwrap();
     pull.connect(&bound.bind(ANY).unwrap()).unwrap();
-    let pushes: Vec<Push> = endpoints.iter().map(|endpoint| {
-        let push = Push::with_options(&context, quick()).unwrap();
-        push.connect(endpoint).unwrap();
-        push
-    }).collect();
+    let pushes: Vec<Push> = endpoints
+        .iter()
+        .map(|endpoint| {
+            let push = Push::with_options(&context, quick()).unwrap();
+            push.connect(endpoint).unwrap();
+            push
+        })
+        .collect();
     for (i, push) in pushes.iter().chain([&bound]).enumerate() {
         push.send(i.to_string()).unwrap();
     }
@@ -236,15 +310,25 @@ fn one_socket_serves_all_that_it_is_bound_and_connected_to() {
 fn the_side_that_connects_may_start_first() {
     for sender_connects in [true, false] {
         let context = Context::new();
-        let (push, pull) = (Push::with_options(&context, quick()).unwrap(), Pull::with_options(&context, quick()).unwrap());
+        let (push, pull) = (
+            Push::with_options(&context, quick()).unwrap(),
+            Pull::with_options(&context, quick()).unwrap(),
+        );
         let endpoint = nobody();
-        let monitor = if sender_connects { push.monitor() } else { pull.monitor() };
+        let monitor = if sender_connects {
+            push.monitor()
+        } else {
+            pull.monitor()
+        };
         if sender_connects {
             push.connect(&endpoint).unwrap();
             (0..5).for_each(|i| push.send(i.to_string()).unwrap());
         } else {
             pull.connect(&endpoint).unwrap();
-            assert_eq!(push.try_send("nobody there").unwrap_err().kind, SendErrorKind::WouldBlock);
+            assert_eq!(
+                push.try_send("nobody there").unwrap_err().kind,
+                SendErrorKind::WouldBlock
+            );
         }
         // It has tried and failed at least once when the other side starts.
         event(&monitor, EventKind::ConnectRetried);
@@ -275,13 +359,20 @@ fn unbinding_closes_what_came_by_it_and_lets_nobody_in() {
     pull.unbind(&gone).unwrap();
     assert_eq!(event(&monitor, EventKind::Closed).endpoint, gone);
     event(&cut, EventKind::Disconnected);
-    while !event(&cut, EventKind::ConnectRetried).cause.unwrap().contains("refused") {}
+    while !event(&cut, EventKind::ConnectRetried)
+        .cause
+        .unwrap()
+        .contains("refused")
+    {}
     staying.send("still there").unwrap();
     assert_eq!(text(&pull), "still there");
     assert_eq!(happened(&quiet), []);
     for endpoint in [&gone, "tcp://127.0.0.1:1"] {
         let error = pull.unbind(endpoint).unwrap_err();
-        assert!(matches!(error.kind, AddressErrorKind::NotFound), "{error:?}");
+        assert!(
+            matches!(error.kind, AddressErrorKind::NotFound),
+            "{error:?}"
+        );
     }
     // The one that was cut off comes back with the endpoint.
     pull.bind(&gone).unwrap();
@@ -305,9 +396,15 @@ fn what_was_queued_before_a_disconnect_still_leaves() {
     push.connect(&endpoint).unwrap();
     (0..20).for_each(|i| push.send(i.to_string()).unwrap());
     push.disconnect(&endpoint).unwrap();
-    assert_eq!(push.try_send("too late").unwrap_err().kind, SendErrorKind::WouldBlock);
+    assert_eq!(
+        push.try_send("too late").unwrap_err().kind,
+        SendErrorKind::WouldBlock
+    );
     let error = push.disconnect(&endpoint).unwrap_err();
-    assert!(matches!(error.kind, AddressErrorKind::NotFound), "{error:?}");
+    assert!(
+        matches!(error.kind, AddressErrorKind::NotFound),
+        "{error:?}"
+    );
     let pull = Pull::new(&context).unwrap();
     let monitor = pull.monitor();
     pull.bind(&endpoint).unwrap();
@@ -351,7 +448,9 @@ fn what_lingers_does_not_stand_in_the_way_of_a_new_connect() {
     let mut got = [text(&other), text(&other)];
     got.sort();
     assert_eq!(got, ["new", "old"]);
-    until("the old connection is gone", || other.stats().connections == 1);
+    until("the old connection is gone", || {
+        other.stats().connections == 1
+    });
 }
 
 #[test]
@@ -377,7 +476,16 @@ fn a_disconnected_peer_gets_no_more_while_the_others_do() {
 
 /// Every option that reaches the kernel's socket, away from its default.
 fn tuned() -> Options {
-    Options::new().tos(0x28).priority(5).sndbuf(50_000).rcvbuf(60_000).tcp_keepalive(true).tcp_keepalive_idle(std::time::Duration::from_secs(77)).tcp_keepalive_intvl(std::time::Duration::from_secs(7)).tcp_keepalive_cnt(3).tcp_maxrt(ms(12_345))
+    Options::new()
+        .tos(0x28)
+        .priority(5)
+        .sndbuf(50_000)
+        .rcvbuf(60_000)
+        .tcp_keepalive(true)
+        .tcp_keepalive_idle(std::time::Duration::from_secs(77))
+        .tcp_keepalive_intvl(std::time::Duration::from_secs(7))
+        .tcp_keepalive_cnt(3)
+        .tcp_maxrt(ms(12_345))
 }
 
 fn assert_tuned(fd: &OwnedFd) {
@@ -398,7 +506,10 @@ fn assert_tuned(fd: &OwnedFd) {
 /// This process's descriptor of the connection whose other end is `raw`.
 fn other_end(raw: &Raw) -> OwnedFd {
     let address = SocketAddrAny::from(raw.0.local_addr().unwrap());
-    duplicate(|fd| rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some_and(|peer| peer == address))).expect("our end of the connection")
+    duplicate(|fd| {
+        rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some_and(|peer| peer == address))
+    })
+    .expect("our end of the connection")
 }
 
 #[test]

@@ -21,7 +21,9 @@ use xebec::{
 
 /// Every length around which buffers behave differently, in one message and one by one.
 fn all_lengths(from: &Socket, to: &Socket) {
-    let lengths = [0, 1, 7, 63, 64, 255, 256, 8191, 8192, 8193, 16_384, 65_536, 200_000, 3];
+    let lengths = [
+        0, 1, 7, 63, 64, 255, 256, 8191, 8192, 8193, 16_384, 65_536, 200_000, 3,
+    ];
     let body = |length: usize| vec![length as u8; length];
     for length in lengths {
         send(from, body(length));
@@ -31,7 +33,11 @@ fn all_lengths(from: &Socket, to: &Socket) {
         assert_eq!(*recv(to).body(), *body(length));
     }
     let all = recv(to);
-    assert!(all.frames().map(|frame| frame.to_vec()).eq(lengths.map(body)));
+    assert!(
+        all.frames()
+            .map(|frame| frame.to_vec())
+            .eq(lengths.map(body))
+    );
 }
 
 #[test]
@@ -42,7 +48,8 @@ fn batches_of_any_size_carry_everything() {
             let with = options().in_batch_size(size).out_batch_size(size);
             let pull = socket_with(&context, Pull, with.clone());
             let push = socket_with(&context, Push, with);
-            push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+            push.connect(&pull.bind(&fresh(transport)).unwrap())
+                .unwrap();
             all_lengths(&push, &pull);
         }
     }
@@ -57,7 +64,9 @@ fn in_batch_is_the_most_that_is_read_at_once() {
     let mut client = Raw::connect(&endpoint);
     // Also while the connection is up.
     for size in [10, 1000, 3, 100_000] {
-        stream.configure(|o| Ok::<_, OptionError>(o.in_batch_size = size)).unwrap();
+        stream
+            .configure(|o| Ok::<_, OptionError>(o.in_batch_size = size))
+            .unwrap();
         client.write(&[1; 5000]);
         let (mut largest, mut all) = (0, 0);
         while all < 5000 {
@@ -65,7 +74,10 @@ fn in_batch_is_the_most_that_is_read_at_once() {
             (largest, all) = (largest.max(length), all + length);
         }
         assert_eq!(all, 5000);
-        assert!(largest <= size, "{largest} bytes at once with IN_BATCH_SIZE {size}");
+        assert!(
+            largest <= size,
+            "{largest} bytes at once with IN_BATCH_SIZE {size}"
+        );
         assert!(largest > 3 || size == 3, "the size never grows again");
     }
 }
@@ -145,7 +157,10 @@ fn what_is_connected_keeps_its_options() {
         String::from_utf8_lossy(&raw.read_frame().1).into_owned()
     };
     let first = says(listener.accept());
-    assert!(first.contains("first") && first.contains("X-Run"), "{first}");
+    assert!(
+        first.contains("first") && first.contains("X-Run"),
+        "{first}"
+    );
     dealer
         .configure(|options| {
             options.routing_id = "second".into();
@@ -157,7 +172,10 @@ fn what_is_connected_keeps_its_options() {
     let another = RawListener::new();
     dealer.connect(&another.endpoint()).unwrap();
     let second = says(another.accept());
-    assert!(second.contains("second") && !second.contains("X-Run"), "{second}");
+    assert!(
+        second.contains("second") && !second.contains("X-Run"),
+        "{second}"
+    );
 }
 
 /// Inproc peers see what was set when the connection was asked for, though it came about later.
@@ -312,7 +330,10 @@ fn waiting_times_change_for_the_next_call() {
 /// thread's set watches those of its sockets.
 fn watched_sets() -> Vec<usize> {
     let mut is_set = BTreeMap::new();
-    for entry in fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok) {
+    for entry in fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(Result::ok)
+    {
         let number: i32 = entry.file_name().to_str().unwrap().parse().unwrap();
         let link = fs::read_link(entry.path()).unwrap_or_default();
         is_set.insert(number, link.to_string_lossy().contains("eventpoll"));
@@ -321,7 +342,9 @@ fn watched_sets() -> Vec<usize> {
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
         let targets = info.lines().filter_map(|line| line.strip_prefix("tfd:"));
         let targets = targets.filter_map(|rest| rest.split_whitespace().next()?.parse().ok());
-        targets.filter(|target: &i32| is_set.get(target) == Some(&true)).count()
+        targets
+            .filter(|target: &i32| is_set.get(target) == Some(&true))
+            .count()
     };
     let sets = is_set.iter().filter(|(_, is_set)| **is_set);
     let mut counts: Vec<usize> = sets.map(|(number, _)| watches(number)).collect();
@@ -355,7 +378,10 @@ fn affinity_that_leaves_no_thread_is_refused() {
     let context = Context::builder().io_threads(2).build();
     let with = options().affinity(0b1100);
     let error = Socket::with_options(&context, Pull, with).unwrap_err();
-    assert!(matches!(error, SocketError::Option(OptionError::Invalid { .. })), "{error}");
+    assert!(
+        matches!(error, SocketError::Option(OptionError::Invalid { .. })),
+        "{error}"
+    );
     assert!(error.to_string().contains("ZMQ_AFFINITY"), "{error}");
 }
 
@@ -363,7 +389,10 @@ fn affinity_that_leaves_no_thread_is_refused() {
 fn affinity_cannot_be_changed() {
     let context = Context::new();
     let pull = socket_with(&context, Pull, options().affinity(1));
-    assert_eq!(pull.set("affinity", "any"), Err(OptionError::Late("ZMQ_AFFINITY")));
+    assert_eq!(
+        pull.set("affinity", "any"),
+        Err(OptionError::Late("ZMQ_AFFINITY"))
+    );
     assert_eq!(pull.set("affinity", "1"), Ok(()));
     assert_eq!(pull.options().affinity, 1);
 }

@@ -130,7 +130,9 @@ fn filter_refuses_one_and_serves_the_next() {
     let _welcome = push("127.0.0.1");
     assert_eq!(recv_text(&pull), ["127.0.0.1"]);
     recv_nothing(&pull);
-    refused.configure(|options| Ok::<_, xebec::OptionError>(options.linger = Some(SHORT))).unwrap();
+    refused
+        .configure(|options| Ok::<_, xebec::OptionError>(options.linger = Some(SHORT)))
+        .unwrap();
 }
 
 // ---- IPC_FILTER_UID, IPC_FILTER_GID, IPC_FILTER_PID ----
@@ -169,7 +171,13 @@ fn ipc_filters_let_in_whom_any_of_them_lists() {
         (with().ipc_filter_uid([other]), false),
         (with().ipc_filter_gid([other]), false),
         (with().ipc_filter_pid([other]), false),
-        (with().ipc_filter_uid([other]).ipc_filter_gid([other]).ipc_filter_pid([other]), false),
+        (
+            with()
+                .ipc_filter_uid([other])
+                .ipc_filter_gid([other])
+                .ipc_filter_pid([other]),
+            false,
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -264,7 +272,10 @@ fn ipc_filters_know_all_groups_of_a_process() {
         let child = child.env(ENDPOINT, &endpoint).output().unwrap();
         let said = String::from_utf8_lossy(&child.stdout);
         assert!(child.status.success() == accepted, "{groups}: {said}");
-        assert!(accepted || said.contains("not a member"), "{groups}: {said}");
+        assert!(
+            accepted || said.contains("not a member"),
+            "{groups}: {said}"
+        );
     }
 }
 
@@ -286,7 +297,10 @@ fn use_fd_serves_at_a_socket_made_elsewhere() {
     let expected = format!("tcp://{}", listener.local_addr().unwrap());
     let with = options().use_fd(listener);
     let (pull, endpoint) = bound(&context, with, "tcp://127.0.0.1:*");
-    assert_eq!((&endpoint, pull.last_endpoint()), (&expected, Some(expected.clone())));
+    assert_eq!(
+        (&endpoint, pull.last_endpoint()),
+        (&expected, Some(expected.clone()))
+    );
     assert_serves(&context, &pull, &endpoint);
 
     let address = SocketAddr::from_abstract_name(format!("use-fd-{}", std::process::id())).unwrap();
@@ -348,12 +362,22 @@ fn use_fd_must_listen_at_such_an_endpoint() {
         ("tcp://127.0.0.1:*", udp.into()),
         ("tcp://127.0.0.1:*", file.into()),
         ("ipc://*", TcpListener::bind("127.0.0.1:0").unwrap().into()),
-        ("tcp://127.0.0.1:*", UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("wrong-{}", std::process::id())).unwrap()).unwrap().into()),
+        (
+            "tcp://127.0.0.1:*",
+            UnixListener::bind_addr(
+                &SocketAddr::from_abstract_name(format!("wrong-{}", std::process::id())).unwrap(),
+            )
+            .unwrap()
+            .into(),
+        ),
     ];
     for (number, (endpoint, fd)) in cases.into_iter().enumerate() {
         let pull = socket_with(&context, Pull, options().use_fd(fd));
         let error = pull.bind(endpoint).unwrap_err();
-        assert!(matches!(error.kind, AddressErrorKind::System(_)), "case {number}: {error}");
+        assert!(
+            matches!(error.kind, AddressErrorKind::System(_)),
+            "case {number}: {error}"
+        );
         pull.bind(endpoint).unwrap();
     }
 }
@@ -366,10 +390,11 @@ fn use_fd_takes_no_number() {
     assert!(dealer.set("use_fd", "0").is_err());
     assert!(dealer.set_option(89, 0.into()).is_err());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    dealer.configure(|options| {
-        options.use_fd = ListeningFd::from(listener);
-        options.set("use_fd", -1)
-    })
-    .unwrap();
+    dealer
+        .configure(|options| {
+            options.use_fd = ListeningFd::from(listener);
+            options.set("use_fd", -1)
+        })
+        .unwrap();
     assert!(!dealer.options().use_fd.is_some());
 }

@@ -43,7 +43,11 @@ fn last_value_goes_to_the_new_subscriber_alone() {
             // What follows is for all.
             send(&cache, format!("topic: news {n}"));
             for subscriber in &subscribers {
-                assert_eq!(recv_text(subscriber), [format!("topic: news {n}")], "{transport}");
+                assert_eq!(
+                    recv_text(subscriber),
+                    [format!("topic: news {n}")],
+                    "{transport}"
+                );
             }
         }
     }

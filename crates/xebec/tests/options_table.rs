@@ -26,59 +26,231 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("SNDTIMEO", "20", "waiting_times_change_for_the_next_call"),
     ("RCVTIMEO", "20", "waiting_times_change_for_the_next_call"),
     ("LINGER", "20", "a_finite_linger_ends"),
-    ("MAXMSGSIZE", "1000", "a_frame_above_the_limit_ends_the_connection_before_its_body_comes"),
+    (
+        "MAXMSGSIZE",
+        "1000",
+        "a_frame_above_the_limit_ends_the_connection_before_its_body_comes",
+    ),
     ("CONFLATE", "true", "conflate_keeps_the_newest_message_only"),
     ("IMMEDIATE", "true", "immediate_queues_for_nobody"),
-    ("ROUTING_ID", "me", "router_calls_peers_by_the_ids_they_chose"),
-    ("CONNECT_ROUTING_ID", "you", "connect_routing_id_is_for_one_connect"),
-    ("REQ_RELAXED", "true", "relaxed_req_asks_again_and_the_connection_comes_back"),
-    ("REQ_CORRELATE", "true", "correlate_drops_late_replies_of_earlier_requests"),
-    ("ROUTER_MANDATORY", "true", "router_with_mandatory_blocks_at_sndhwm"),
-    ("ROUTER_HANDOVER", "true", "router_with_handover_gives_the_id_to_the_newer_peer"),
-    ("ROUTER_RAW", "true", "raw_router_talks_to_programs_without_the_protocol"),
-    ("ROUTER_NOTIFY", "connect", "notices_stand_before_and_after_what_a_peer_says"),
-    ("PROBE_ROUTER", "true", "probe_introduces_a_socket_to_a_router"),
-    ("STREAM_NOTIFY", "false", "a_stream_without_notices_gives_none"),
-    ("INVERT_MATCHING", "true", "inverted_matching_sends_what_does_not_match"),
-    ("XPUB_VERBOSE", "true", "verbose_xpub_is_told_of_every_subscription"),
-    ("XPUB_VERBOSER", "true", "verboser_xpub_is_told_of_every_cancellation_too"),
+    (
+        "ROUTING_ID",
+        "me",
+        "router_calls_peers_by_the_ids_they_chose",
+    ),
+    (
+        "CONNECT_ROUTING_ID",
+        "you",
+        "connect_routing_id_is_for_one_connect",
+    ),
+    (
+        "REQ_RELAXED",
+        "true",
+        "relaxed_req_asks_again_and_the_connection_comes_back",
+    ),
+    (
+        "REQ_CORRELATE",
+        "true",
+        "correlate_drops_late_replies_of_earlier_requests",
+    ),
+    (
+        "ROUTER_MANDATORY",
+        "true",
+        "router_with_mandatory_blocks_at_sndhwm",
+    ),
+    (
+        "ROUTER_HANDOVER",
+        "true",
+        "router_with_handover_gives_the_id_to_the_newer_peer",
+    ),
+    (
+        "ROUTER_RAW",
+        "true",
+        "raw_router_talks_to_programs_without_the_protocol",
+    ),
+    (
+        "ROUTER_NOTIFY",
+        "connect",
+        "notices_stand_before_and_after_what_a_peer_says",
+    ),
+    (
+        "PROBE_ROUTER",
+        "true",
+        "probe_introduces_a_socket_to_a_router",
+    ),
+    (
+        "STREAM_NOTIFY",
+        "false",
+        "a_stream_without_notices_gives_none",
+    ),
+    (
+        "INVERT_MATCHING",
+        "true",
+        "inverted_matching_sends_what_does_not_match",
+    ),
+    (
+        "XPUB_VERBOSE",
+        "true",
+        "verbose_xpub_is_told_of_every_subscription",
+    ),
+    (
+        "XPUB_VERBOSER",
+        "true",
+        "verboser_xpub_is_told_of_every_cancellation_too",
+    ),
     ("XPUB_MANUAL", "true", "manual_xpub_follows_its_application"),
-    ("XPUB_MANUAL_LAST_VALUE", "true", "last_value_goes_to_the_new_subscriber_alone"),
-    ("XPUB_NODROP", "true", "publishers_with_nodrop_block_at_sndhwm"),
+    (
+        "XPUB_MANUAL_LAST_VALUE",
+        "true",
+        "last_value_goes_to_the_new_subscriber_alone",
+    ),
+    (
+        "XPUB_NODROP",
+        "true",
+        "publishers_with_nodrop_block_at_sndhwm",
+    ),
     ("XPUB_WELCOME_MSG", "hi", "a_new_subscriber_is_welcomed"),
-    ("ONLY_FIRST_SUBSCRIBE", "true", "only_the_first_frame_subscribes_if_so_set"),
-    ("XSUB_VERBOSE_UNSUBSCRIBE", "true", "an_xsub_passes_every_cancellation_on_if_so_set"),
-    ("RECONNECT_IVL", "20", "the_pause_is_constant_without_a_maximum_or_with_a_smaller_one"),
-    ("RECONNECT_IVL_MAX", "200", "the_pause_doubles_up_to_its_maximum"),
-    ("RECONNECT_STOP", "conn_refused", "stops_when_the_connection_is_refused"),
-    ("CONNECT_TIMEOUT", "200", "an_attempt_ends_after_connect_timeout"),
-    ("HANDSHAKE_IVL", "200", "a_peer_that_says_nothing_is_dropped_after_handshake_ivl"),
+    (
+        "ONLY_FIRST_SUBSCRIBE",
+        "true",
+        "only_the_first_frame_subscribes_if_so_set",
+    ),
+    (
+        "XSUB_VERBOSE_UNSUBSCRIBE",
+        "true",
+        "an_xsub_passes_every_cancellation_on_if_so_set",
+    ),
+    (
+        "RECONNECT_IVL",
+        "20",
+        "the_pause_is_constant_without_a_maximum_or_with_a_smaller_one",
+    ),
+    (
+        "RECONNECT_IVL_MAX",
+        "200",
+        "the_pause_doubles_up_to_its_maximum",
+    ),
+    (
+        "RECONNECT_STOP",
+        "conn_refused",
+        "stops_when_the_connection_is_refused",
+    ),
+    (
+        "CONNECT_TIMEOUT",
+        "200",
+        "an_attempt_ends_after_connect_timeout",
+    ),
+    (
+        "HANDSHAKE_IVL",
+        "200",
+        "a_peer_that_says_nothing_is_dropped_after_handshake_ivl",
+    ),
     ("HEARTBEAT_IVL", "200", "a_peer_that_answers_pings_stays"),
-    ("HEARTBEAT_TIMEOUT", "200", "a_peer_that_falls_silent_is_dropped"),
-    ("HEARTBEAT_TTL", "200", "pings_go_out_and_pongs_keep_the_connection"),
+    (
+        "HEARTBEAT_TIMEOUT",
+        "200",
+        "a_peer_that_falls_silent_is_dropped",
+    ),
+    (
+        "HEARTBEAT_TTL",
+        "200",
+        "pings_go_out_and_pongs_keep_the_connection",
+    ),
     ("METADATA", "X-a:b", "what_is_connected_keeps_its_options"),
     ("HELLO_MSG", "hi", "hello_goes_to_each_peer_that_connects"),
-    ("DISCONNECT_MSG", "bye", "disconnect_comes_from_each_peer_that_goes_after_all_it_said"),
-    ("HICCUP_MSG", "hic", "hiccup_comes_whenever_a_connection_is_lost_after_all_it_brought"),
+    (
+        "DISCONNECT_MSG",
+        "bye",
+        "disconnect_comes_from_each_peer_that_goes_after_all_it_said",
+    ),
+    (
+        "HICCUP_MSG",
+        "hic",
+        "hiccup_comes_whenever_a_connection_is_lost_after_all_it_brought",
+    ),
     ("IPV6", "true", "ipv6_can_be_off_and_on"),
     ("BACKLOG", "7", "backlog_connections_may_wait"),
     ("BINDTODEVICE", "lo", "bindtodevice_leaves_by_that_device"),
-    ("SNDBUF", "5000", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("RCVBUF", "5000", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("TOS", "16", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("PRIORITY", "3", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("TCP_KEEPALIVE", "true", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("TCP_KEEPALIVE_CNT", "3", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("TCP_KEEPALIVE_IDLE", "3", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("TCP_KEEPALIVE_INTVL", "3", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("TCP_MAXRT", "300", "options_reach_the_sockets_that_are_connected_and_accepted"),
-    ("BUSY_POLL", "30", "busy_poll_reaches_the_sockets_that_are_connected_and_accepted"),
-    ("IN_BATCH_SIZE", "1000", "in_batch_is_the_most_that_is_read_at_once"),
-    ("OUT_BATCH_SIZE", "1000", "out_batch_is_what_is_collected_before_it_is_written"),
-    ("TCP_ACCEPT_FILTER", "10.0.0.0/8", "filter_lets_in_the_addresses_it_lists"),
-    ("IPC_FILTER_UID", "7", "ipc_filters_let_in_whom_any_of_them_lists"),
-    ("IPC_FILTER_GID", "7", "ipc_filters_let_in_whom_any_of_them_lists"),
-    ("IPC_FILTER_PID", "7", "ipc_filters_let_in_whom_any_of_them_lists"),
+    (
+        "SNDBUF",
+        "5000",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "RCVBUF",
+        "5000",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "TOS",
+        "16",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "PRIORITY",
+        "3",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "TCP_KEEPALIVE",
+        "true",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "TCP_KEEPALIVE_CNT",
+        "3",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "TCP_KEEPALIVE_IDLE",
+        "3",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "TCP_KEEPALIVE_INTVL",
+        "3",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "TCP_MAXRT",
+        "300",
+        "options_reach_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "BUSY_POLL",
+        "30",
+        "busy_poll_reaches_the_sockets_that_are_connected_and_accepted",
+    ),
+    (
+        "IN_BATCH_SIZE",
+        "1000",
+        "in_batch_is_the_most_that_is_read_at_once",
+    ),
+    (
+        "OUT_BATCH_SIZE",
+        "1000",
+        "out_batch_is_what_is_collected_before_it_is_written",
+    ),
+    (
+        "TCP_ACCEPT_FILTER",
+        "10.0.0.0/8",
+        "filter_lets_in_the_addresses_it_lists",
+    ),
+    (
+        "IPC_FILTER_UID",
+        "7",
+        "ipc_filters_let_in_whom_any_of_them_lists",
+    ),
+    (
+        "IPC_FILTER_GID",
+        "7",
+        "ipc_filters_let_in_whom_any_of_them_lists",
+    ),
+    (
+        "IPC_FILTER_PID",
+        "7",
+        "ipc_filters_let_in_whom_any_of_them_lists",
+    ),
     ("AFFINITY", "1", "affinity_chooses_the_threads"),
     ("SPIN", "20", "spin_computes_instead_of_sleeping"),
     ("IPV4ONLY", "false", "ipv6_can_be_off_and_on"),
@@ -96,8 +268,14 @@ const TESTS: [&str; 12] = [
     include_str!("interop_zmtp3.rs"),
     include_str!("life_alive.rs"),
     concat!(include_str!("life_end.rs"), include_str!("life_ipc.rs")),
-    concat!(include_str!("life_reconnect.rs"), include_str!("life_tcp.rs")),
-    concat!(include_str!("semantics_pair.rs"), include_str!("semantics_request.rs")),
+    concat!(
+        include_str!("life_reconnect.rs"),
+        include_str!("life_tcp.rs")
+    ),
+    concat!(
+        include_str!("semantics_pair.rs"),
+        include_str!("semantics_request.rs")
+    ),
     include_str!("semantics_publish.rs"),
     include_str!("semantics_table.rs"),
 ];
@@ -109,11 +287,18 @@ fn rows() -> impl Iterator<Item = &'static OptionSpec> {
 #[test]
 fn every_option_is_shown_at_work() {
     let shown = SHOWN.iter().map(|&(name, _, test)| (name, test));
-    let names: BTreeSet<_> = shown.clone().chain([USE_FD]).map(|(name, _)| name).collect();
+    let names: BTreeSet<_> = shown
+        .clone()
+        .chain([USE_FD])
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(names, rows().map(OptionSpec::name).collect());
     for (name, test) in shown.chain([USE_FD]) {
         let title = format!("fn {test}(");
-        assert!(TESTS.iter().any(|file| file.contains(&title)), "{name}: no test {test}");
+        assert!(
+            TESTS.iter().any(|file| file.contains(&title)),
+            "{name}: no test {test}"
+        );
     }
 }
 
@@ -132,7 +317,11 @@ fn every_type_takes_what_it_has_and_refuses_the_rest() {
             let row = Options::spec(name).unwrap();
             let mut options = options();
             options.set_text(name, text).unwrap();
-            assert_ne!(row.value(&options), row.value(&support::options()), "{name}");
+            assert_ne!(
+                row.value(&options),
+                row.value(&support::options()),
+                "{name}"
+            );
             let made = Socket::with_options(&context, kind, options.clone());
             let later = socket(&context, kind);
             let value = row.value(&options).unwrap();
@@ -142,12 +331,19 @@ fn every_type_takes_what_it_has_and_refuses_the_rest() {
                 later.configure(|options| options.set(name, value.clone())),
             ];
             if row.rules.effect == xebec::Effect::Made {
-                assert!(ways.drain(..).all(|way| way == Err(OptionError::Late(row.c_name))));
+                assert!(
+                    ways.drain(..)
+                        .all(|way| way == Err(OptionError::Late(row.c_name)))
+                );
             }
             if row.concerns(kind) {
                 assert_eq!(made.unwrap().options(), options, "{kind} {name}");
                 assert!(ways.iter().all(Result::is_ok), "{kind} {name}: {ways:?}");
-                let now = if ways.is_empty() { support::options() } else { options };
+                let now = if ways.is_empty() {
+                    support::options()
+                } else {
+                    options
+                };
                 assert_eq!(later.options(), now, "{kind} {name}");
                 continue;
             }
@@ -171,7 +367,10 @@ fn every_type_takes_what_it_has_and_refuses_the_rest() {
 #[test]
 fn every_row_without_a_value_is_refused_by_every_type() {
     let context = Context::new();
-    let others: Vec<_> = OPTIONS.iter().filter(|row| row.rules.role != Role::Value).collect();
+    let others: Vec<_> = OPTIONS
+        .iter()
+        .filter(|row| row.rules.role != Role::Value)
+        .collect();
     assert_eq!(others.len() + rows().count(), OPTIONS.len());
     for kind in TYPES {
         let socket = socket(&context, kind);
@@ -179,13 +378,20 @@ fn every_row_without_a_value_is_refused_by_every_type() {
             let expected = row.settable();
             assert!(expected.is_err());
             assert_eq!(socket.set(row.c_name, "1"), expected, "{kind}");
-            assert_eq!(socket.set_option(row.number, Value::Int(1)), expected, "{kind}");
+            assert_eq!(
+                socket.set_option(row.number, Value::Int(1)),
+                expected,
+                "{kind}"
+            );
             let bytes = Value::Bytes(vec![0; 32].into());
             assert_eq!(socket.set_option(row.number, bytes), expected, "{kind}");
         }
         for number in [0, 1, 10, 26, 125, -1] {
             let unknown = socket.set_option(number, Value::Int(1));
-            assert!(matches!(unknown, Err(OptionError::Unknown(_))), "{kind} {number}");
+            assert!(
+                matches!(unknown, Err(OptionError::Unknown(_))),
+                "{kind} {number}"
+            );
         }
     }
 }
@@ -207,7 +413,10 @@ fn values_out_of_range_make_no_socket() {
         with().busy_poll(Duration::MAX),
     ] {
         let error = Socket::with_options(&context, Dealer, options.clone()).unwrap_err();
-        assert!(matches!(error, SocketError::Option(OptionError::Invalid { .. })), "{error}");
+        assert!(
+            matches!(error, SocketError::Option(OptionError::Invalid { .. })),
+            "{error}"
+        );
         let dealer = socket(&context, Dealer);
         let before = dealer.options();
         let error = dealer.configure(|mine| {
@@ -246,7 +455,12 @@ fn a_context_refuses_options_out_of_range() {
 fn a_context_honours_its_options() {
     assert_eq!(CONTEXT_OPTIONS.len(), 4);
     let mut options = ContextOptions::new();
-    for (name, value) in [("io_threads", 2), ("max_sockets", 2), ("max_msgsz", 10), ("ipv6", 1)] {
+    for (name, value) in [
+        ("io_threads", 2),
+        ("max_sockets", 2),
+        ("max_msgsz", 10),
+        ("ipv6", 1),
+    ] {
         options.set(name, value).unwrap();
     }
     let context = Context::with_options(options).unwrap();
@@ -255,7 +469,8 @@ fn a_context_honours_its_options() {
     assert!(matches!(error, SocketError::TooMany(2)), "{error}");
     assert!(pull.options().ipv6 && push.options().ipv6);
     let monitor = pull.monitor();
-    push.connect(&pull.bind("tcp://127.0.0.1:*").unwrap()).unwrap();
+    push.connect(&pull.bind("tcp://127.0.0.1:*").unwrap())
+        .unwrap();
     send(&push, "ten bytes.");
     assert_eq!(recv_text(&pull), ["ten bytes."]);
     send(&push, "eleven byte");
@@ -275,7 +490,10 @@ fn ipv6_can_be_off_and_on() {
     let context = Context::new();
     let pull = socket(&context, Pull);
     let error = pull.bind("tcp://[::1]:*").unwrap_err();
-    assert!(matches!(error.kind, AddressErrorKind::Resolve(_)), "{error}");
+    assert!(
+        matches!(error.kind, AddressErrorKind::Resolve(_)),
+        "{error}"
+    );
     for (name, value) in [("ipv6", "true"), ("ipv4only", "false")] {
         pull.set("ipv6", "false").unwrap();
         pull.set(name, value).unwrap();
@@ -311,7 +529,9 @@ fn bindtodevice_leaves_by_that_device() {
     let push = socket_with(&context, Push, nowhere);
     let monitor = push.monitor();
     push.connect(&endpoint).unwrap();
-    let why = await_event(&monitor, EventKind::ConnectRetried).cause.unwrap();
+    let why = await_event(&monitor, EventKind::ConnectRetried)
+        .cause
+        .unwrap();
     assert!(why.contains("No such device"), "{why}");
 }
 

@@ -328,12 +328,18 @@ fn notices_bear_generated_ids_too_and_come_again_with_every_connection_made() {
     for _ in 0..2 {
         let peer = listener.accept_as("DEALER");
         let came = recv(&router);
-        assert_eq!((came.len(), came.first().len(), came.body().len()), (2, 5, 0));
+        assert_eq!(
+            (came.len(), came.first().len(), came.body().len()),
+            (2, 5, 0)
+        );
         drop(peer);
         assert_eq!(recv(&router), came);
         ids.push(came);
     }
-    assert_eq!(ids[0], ids[1], "a peer that this side connects to keeps its name");
+    assert_eq!(
+        ids[0], ids[1],
+        "a peer that this side connects to keeps its name"
+    );
 }
 
 #[test]
@@ -390,7 +396,11 @@ fn raw_router_talks_to_programs_without_the_protocol() {
     client.write(b"GET /\r\n");
     let request = recv(&router);
     let id = request.first().clone();
-    assert_eq!((request.len(), id.len(), id[0]), (2, 5, 0), "no notice first");
+    assert_eq!(
+        (request.len(), id.len(), id[0]),
+        (2, 5, 0),
+        "no notice first"
+    );
     assert_eq!(*request.body(), *b"GET /\r\n");
     let answer: xebec::Message = [&id[..], b"200 ", b"OK"].into_iter().collect();
     send(&router, answer);
@@ -419,7 +429,10 @@ fn raw_router_connects_and_has_notices_if_it_asks_for_them() {
     let mut hi = [0; 2];
     std::io::Read::read_exact(&mut server.0, &mut hi).unwrap();
     server.write(b"ho");
-    assert_eq!((&hi, recv_text(&router)), (b"hi", vec!["server".to_owned(), "ho".into()]));
+    assert_eq!(
+        (&hi, recv_text(&router)),
+        (b"hi", vec!["server".to_owned(), "ho".into()])
+    );
     drop(server);
     assert_eq!(recv_text(&router), ["server", ""]);
 }

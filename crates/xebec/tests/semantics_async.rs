@@ -19,7 +19,8 @@ use xebec::{Context, Message, RecvError, SendErrorKind, Socket};
 fn pipeline(context: &Context, transport: &str) -> (Socket, Socket) {
     let pull = socket(context, Pull);
     let push = socket_with(context, Push, xebec::Options::new());
-    push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+    push.connect(&pull.bind(&fresh(transport)).unwrap())
+        .unwrap();
     (push, pull)
 }
 
@@ -28,12 +29,18 @@ fn number(message: &Message) -> u64 {
 }
 
 fn tokio() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap()
 }
 
 /// Within the patience of the tests, on tokio.
 async fn in_time<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.expect("it ends in time")
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("it ends in time")
 }
 
 // ---- executors ----
@@ -46,11 +53,16 @@ async fn conversation(context: Context, transport: &'static str) {
     for n in 0..200u64 {
         req.send_async(n.to_be_bytes()).await.unwrap();
         let asked = rep.recv_async().await.unwrap();
-        rep.send_async((number(&asked) * 2).to_be_bytes()).await.unwrap();
+        rep.send_async((number(&asked) * 2).to_be_bytes())
+            .await
+            .unwrap();
         assert_eq!(number(&req.recv_async().await.unwrap()), n * 2);
     }
     assert_eq!(req.recv_async().await, Err(RecvError::State));
-    assert_eq!(rep.send_async("unasked").await.unwrap_err().kind, SendErrorKind::State);
+    assert_eq!(
+        rep.send_async("unasked").await.unwrap_err().kind,
+        SendErrorKind::State
+    );
 }
 
 #[test]
@@ -66,7 +78,10 @@ fn tokio_runs_sockets() {
 
 #[test]
 fn tokio_on_one_thread_runs_sockets() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         for transport in TRANSPORTS {
             in_time(conversation(Context::new(), transport)).await;
@@ -105,7 +120,11 @@ fn tasks_on_different_threads_pass_messages() {
                 push
             });
             for n in 0..MESSAGES {
-                assert_eq!(number(&in_time(pull.recv_async()).await.unwrap()), n, "{transport}");
+                assert_eq!(
+                    number(&in_time(pull.recv_async()).await.unwrap()),
+                    n,
+                    "{transport}"
+                );
             }
             drop(in_time(sending).await.unwrap());
         });
@@ -156,7 +175,8 @@ fn a_socket_serves_tasks_and_threads_at_once() {
             thread.await_asleep();
             send(&push, "a");
             send(&push, "b");
-            let mut got = [thread.join(), runtime.block_on(in_time(task)).unwrap()].map(|got| got.to_string_lossy().into_owned());
+            let mut got = [thread.join(), runtime.block_on(in_time(task)).unwrap()]
+                .map(|got| got.to_string_lossy().into_owned());
             got.sort();
             assert_eq!(got, ["a", "b"], "{transport}");
         }
@@ -199,7 +219,8 @@ fn a_send_waits_for_room_and_goes_on() {
         let context = Context::new();
         let pull = socket_with(&context, Pull, options().rcvhwm(2));
         let push = socket_with(&context, Push, options().sndhwm(2));
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         await_peers(&push, 1);
         let body = Message::from(vec![7; 256 * 1024]);
         let accepted = fill(&push, &body);
@@ -209,7 +230,10 @@ fn a_send_waits_for_room_and_goes_on() {
                 push
             });
             for _ in 0..accepted {
-                assert_eq!(in_time(pull.recv_async()).await.unwrap().body().len(), 256 * 1024);
+                assert_eq!(
+                    in_time(pull.recv_async()).await.unwrap().body().len(),
+                    256 * 1024
+                );
             }
             let push = in_time(sending).await.unwrap();
             assert_eq!(in_time(pull.recv_async()).await.unwrap().body(), "last");
@@ -259,7 +283,9 @@ fn ten_thousand_dropped_receives_lose_nothing() {
         let mut dice = 1u64;
         let (mut next, mut dropped) = (0, 0);
         loop {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let got = match (dice >> 33) % 4 {
                 // Never polled.
                 0 => {
@@ -354,7 +380,9 @@ fn timeouts_lose_nothing() {
             in_time(async {
                 while next < MESSAGES {
                     // Most are cut short by the clock.
-                    if let Ok(got) = tokio::time::timeout(Duration::from_micros(100), pull.recv_async()).await {
+                    if let Ok(got) =
+                        tokio::time::timeout(Duration::from_micros(100), pull.recv_async()).await
+                    {
                         assert_eq!(number(&got.unwrap()), next);
                         next += 1;
                     }
@@ -474,16 +502,27 @@ fn a_stream_of_messages_flows_from_a_sink() {
         let context = Context::new();
         let pull = socket_with(&context, Pull, options().rcvhwm(3));
         let push = socket_with(&context, Push, xebec::Options::new().sndhwm(3));
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         let sending = Working::start(move || {
             block_on(async {
                 let mut sink = push.outgoing();
                 for n in 0..2_000u64 {
-                    feed(&mut sink, Message::from(n.to_be_bytes())).await.unwrap();
+                    feed(&mut sink, Message::from(n.to_be_bytes()))
+                        .await
+                        .unwrap();
                 }
-                poll_fn(|cx| Pin::new(&mut sink).poll_flush(cx)).await.unwrap();
-                assert_eq!(push.stats().messages_out, 2_000, "what is flushed is with the socket");
-                poll_fn(|cx| Pin::new(&mut sink).poll_close(cx)).await.unwrap();
+                poll_fn(|cx| Pin::new(&mut sink).poll_flush(cx))
+                    .await
+                    .unwrap();
+                assert_eq!(
+                    push.stats().messages_out,
+                    2_000,
+                    "what is flushed is with the socket"
+                );
+                poll_fn(|cx| Pin::new(&mut sink).poll_close(cx))
+                    .await
+                    .unwrap();
             });
             push
         });
@@ -542,7 +581,8 @@ fn publishing_and_routing_work_in_tasks() {
             let publisher = socket(&context, Pub);
             let sub = socket(&context, Sub);
             sub.subscribe("a").unwrap();
-            sub.connect(&publisher.bind(&fresh(transport)).unwrap()).unwrap();
+            sub.connect(&publisher.bind(&fresh(transport)).unwrap())
+                .unwrap();
             while publisher.topics() != Some(1) {
                 tokio::task::yield_now().await;
             }
@@ -552,7 +592,9 @@ fn publishing_and_routing_work_in_tasks() {
 
             let router = socket(&context, Router);
             let dealer = socket(&context, Dealer);
-            dealer.connect(&router.bind(&fresh(transport)).unwrap()).unwrap();
+            dealer
+                .connect(&router.bind(&fresh(transport)).unwrap())
+                .unwrap();
             dealer.send_async("hi").await.unwrap();
             let mut got = router.recv_async().await.unwrap();
             got.push_back("there");
@@ -576,11 +618,19 @@ fn a_monitor_tells_tasks() {
     let monitor = pull.monitor();
     let endpoint = pull.bind(&fresh("tcp")).unwrap();
     runtime.block_on(in_time(async {
-        assert_eq!(monitor.recv_async().await.unwrap().kind, xebec::EventKind::Listening);
+        assert_eq!(
+            monitor.recv_async().await.unwrap().kind,
+            xebec::EventKind::Listening
+        );
         let push = socket(&context, Push);
-        let (accepted, ()) = tokio::join!(monitor.recv_async(), async { push.connect(&endpoint).unwrap() });
+        let (accepted, ()) = tokio::join!(monitor.recv_async(), async {
+            push.connect(&endpoint).unwrap()
+        });
         assert_eq!(accepted.unwrap().kind, xebec::EventKind::Accepted);
-        assert_eq!(monitor.recv_async().await.unwrap().kind, xebec::EventKind::HandshakeSucceeded);
+        assert_eq!(
+            monitor.recv_async().await.unwrap().kind,
+            xebec::EventKind::HandshakeSucceeded
+        );
         drop(pull);
         while monitor.recv_async().await.is_some() {}
     }));

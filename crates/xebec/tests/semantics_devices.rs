@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use support::*;
 use xebec::SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, Xpub, Xsub};
-use xebec::{Context, Interest, Message, PollItem, Proxy, ProxyError, ProxyStats, Socket, SocketType, poll};
+use xebec::{
+    Context, Interest, Message, PollItem, Proxy, ProxyError, ProxyStats, Socket, SocketType, poll,
+};
 
 const READ: Interest = Interest::READ;
 const WRITE: Interest = Interest::WRITE;
@@ -25,23 +27,39 @@ fn a_poll_wakes_for_a_message() {
         let quiet = Arc::new(socket(&context, Pull));
         quiet.bind(&fresh(transport)).unwrap();
         let push = socket(&context, Push);
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         await_peers(&*pull, 1);
         for _ in 0..20 {
             let polling = Working::start({
                 let (pull, quiet) = (pull.clone(), quiet.clone());
                 move || {
-                    let mut items = [PollItem::socket(&*quiet, READ), PollItem::socket(&*pull, READ)];
+                    let mut items = [
+                        PollItem::socket(&*quiet, READ),
+                        PollItem::socket(&*pull, READ),
+                    ];
                     let found = poll(&mut items, None).unwrap();
-                    (found, items[0].is_readable(), items[1].is_readable(), items[1].is_writable())
+                    (
+                        found,
+                        items[0].is_readable(),
+                        items[1].is_readable(),
+                        items[1].is_writable(),
+                    )
                 }
             });
             polling.await_asleep();
             send(&push, "x");
             assert_eq!(polling.join(), (1, false, true, false), "{transport}");
-            assert_eq!(poll(&mut [PollItem::socket(&*pull, READ)], None), Ok(1), "it is still there");
+            assert_eq!(
+                poll(&mut [PollItem::socket(&*pull, READ)], None),
+                Ok(1),
+                "it is still there"
+            );
             recv(&*pull);
-            assert_eq!(poll(&mut [PollItem::socket(&*pull, READ)], Some(Duration::ZERO)), Ok(0));
+            assert_eq!(
+                poll(&mut [PollItem::socket(&*pull, READ)], Some(Duration::ZERO)),
+                Ok(0)
+            );
         }
     }
 }
@@ -51,8 +69,13 @@ fn a_poll_wakes_for_room() {
     for transport in TRANSPORTS {
         let context = Context::new();
         let pull = socket_with(&context, Pull, options().rcvhwm(1).rcvbuf(16 * 1024));
-        let push = Arc::new(socket_with(&context, Push, options().sndhwm(1).sndbuf(16 * 1024)));
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        let push = Arc::new(socket_with(
+            &context,
+            Push,
+            options().sndhwm(1).sndbuf(16 * 1024),
+        ));
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         assert_eq!(poll(&mut [PollItem::socket(&*push, WRITE)], None), Ok(1));
         let accepted = fill(&push, &vec![7; 256 * 1024].into());
         let polling = Working::start({
@@ -126,18 +149,36 @@ fn a_poll_ends_when_a_timer_is_due() {
         let pull = socket(&context, Pull);
         pull.bind(&fresh(transport)).unwrap();
         let start = Instant::now();
-        let (soon, later) = (start + Duration::from_millis(30), start + Duration::from_secs(3600));
-        let mut items = [PollItem::timer(later), PollItem::socket(&pull, READ), PollItem::timer(soon)];
+        let (soon, later) = (
+            start + Duration::from_millis(30),
+            start + Duration::from_secs(3600),
+        );
+        let mut items = [
+            PollItem::timer(later),
+            PollItem::socket(&pull, READ),
+            PollItem::timer(soon),
+        ];
         assert_eq!(poll(&mut items, None), Ok(1));
         assert!(Instant::now() >= soon);
-        assert!(!items[0].is_due() && !items[1].is_readable() && items[2].is_due() && !items[2].is_readable());
+        assert!(
+            !items[0].is_due()
+                && !items[1].is_readable()
+                && items[2].is_due()
+                && !items[2].is_readable()
+        );
         // A shorter timeout comes first.
         let mut items = [PollItem::timer(later)];
         let start = Instant::now();
         assert_eq!(poll(&mut items, Some(Duration::from_millis(20))), Ok(0));
         assert!(start.elapsed() >= Duration::from_millis(20) && !items[0].is_due());
         // One whose moment has passed is due at once.
-        assert_eq!(poll(&mut [PollItem::timer(start), PollItem::socket(&pull, READ)], None), Ok(1));
+        assert_eq!(
+            poll(
+                &mut [PollItem::timer(start), PollItem::socket(&pull, READ)],
+                None
+            ),
+            Ok(1)
+        );
     }
 }
 
@@ -148,11 +189,14 @@ fn a_poll_tells_all_that_is_ready() {
         let pulls = [(); 3].map(|()| socket(&context, Pull));
         let push = socket(&context, Push);
         for pull in &pulls {
-            push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+            push.connect(&pull.bind(&fresh(transport)).unwrap())
+                .unwrap();
         }
         await_peers(&push, 3);
         (0..2).for_each(|_| send(&push, "x"));
-        pulls[..2].iter().for_each(|pull| eventually("it has arrived", || pull.is_readable()));
+        pulls[..2]
+            .iter()
+            .for_each(|pull| eventually("it has arrived", || pull.is_readable()));
         let (near, mut far) = UnixStream::pair().unwrap();
         far.write_all(b"x").unwrap();
         let mut items = [
@@ -166,7 +210,10 @@ fn a_poll_tells_all_that_is_ready() {
             PollItem::socket(&pulls[0], WRITE),
         ];
         assert_eq!(poll(&mut items, None), Ok(5), "{transport}");
-        assert_eq!([0, 1, 2, 4].map(|i| items[i].is_readable()), [true, true, false, true]);
+        assert_eq!(
+            [0, 1, 2, 4].map(|i| items[i].is_readable()),
+            [true, true, false, true]
+        );
         assert!(items[3].is_writable() && items[5].is_due() && !items[6].is_writable());
     }
 }
@@ -195,15 +242,27 @@ fn a_poll_that_waits_uses_no_processor() {
             Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
         };
         let before = used();
-        let mut items = [PollItem::socket(&pull, READ), PollItem::socket(&dealer, READ | WRITE)];
+        let mut items = [
+            PollItem::socket(&pull, READ),
+            PollItem::socket(&dealer, READ | WRITE),
+        ];
         assert_eq!(poll(&mut items, Some(Duration::from_millis(200))), Ok(0));
         let polled = used() - before;
-        assert!(polled < Duration::from_millis(50), "{transport}: {polled:?} of 200 ms");
+        assert!(
+            polled < Duration::from_millis(50),
+            "{transport}: {polled:?} of 200 ms"
+        );
         let before = used();
         recv_nothing(&dealer);
-        assert_eq!(pull.recv_timeout(Duration::from_millis(200)), Err(xebec::RecvError::WouldBlock));
+        assert_eq!(
+            pull.recv_timeout(Duration::from_millis(200)),
+            Err(xebec::RecvError::WouldBlock)
+        );
         let waited = used() - before;
-        assert!(waited < Duration::from_millis(50), "{transport}: {waited:?} of 200 ms");
+        assert!(
+            waited < Duration::from_millis(50),
+            "{transport}: {waited:?} of 200 ms"
+        );
     }
 }
 
@@ -212,7 +271,10 @@ fn a_poll_serves_many_sockets_in_one_thread() {
     for transport in TRANSPORTS {
         let context = Context::new();
         let pulls: Vec<Socket> = (0..20).map(|_| socket(&context, Pull)).collect();
-        let endpoints: Vec<String> = pulls.iter().map(|pull| pull.bind(&fresh(transport)).unwrap()).collect();
+        let endpoints: Vec<String> = pulls
+            .iter()
+            .map(|pull| pull.bind(&fresh(transport)).unwrap())
+            .collect();
         let sending = Working::start({
             let context = context.clone();
             move || {
@@ -232,8 +294,15 @@ fn a_poll_serves_many_sockets_in_one_thread() {
         });
         let mut left = 2000;
         while left > 0 {
-            let mut items: Vec<PollItem<'_>> = pulls.iter().map(|pull| PollItem::socket(pull, READ)).collect();
-            assert_ne!(poll(&mut items, Some(PATIENCE)), Ok(0), "{transport}: {left} left");
+            let mut items: Vec<PollItem<'_>> = pulls
+                .iter()
+                .map(|pull| PollItem::socket(pull, READ))
+                .collect();
+            assert_ne!(
+                poll(&mut items, Some(PATIENCE)),
+                Ok(0),
+                "{transport}: {left} left"
+            );
             for (item, pull) in items.iter().zip(&pulls) {
                 if item.is_readable() {
                     pull.try_recv().expect("what is readable can be received");
@@ -261,11 +330,20 @@ impl Device {
         let (front, back) = (socket(context, front), socket(context, back));
         let endpoints = [&front, &back].map(|side| side.bind(&fresh(transport)).unwrap());
         let (control, steered) = (socket(context, Pair), socket(context, Pair));
-        control.connect(&steered.bind(&fresh("inproc")).unwrap()).unwrap();
-        let (capture, tap) = (socket_with(context, Pull, options().rcvhwm(0)), socket(context, Push));
-        tap.connect(&capture.bind(&fresh("inproc")).unwrap()).unwrap();
+        control
+            .connect(&steered.bind(&fresh("inproc")).unwrap())
+            .unwrap();
+        let (capture, tap) = (
+            socket_with(context, Pull, options().rcvhwm(0)),
+            socket(context, Push),
+        );
+        tap.connect(&capture.bind(&fresh("inproc")).unwrap())
+            .unwrap();
         let running = Working::start(move || {
-            let result = Proxy::new(&front, &back).capture(&tap).control(&steered).run();
+            let result = Proxy::new(&front, &back)
+                .capture(&tap)
+                .control(&steered)
+                .run();
             (result, front, back)
         });
         let [front, back] = endpoints;
@@ -320,7 +398,11 @@ fn a_queue_passes_requests_and_replies() {
                 send(req, message([&n.to_be_bytes(), b"", b"part"]));
             }
             for req in &reqs {
-                assert_eq!(recv(req), message([&n.to_be_bytes(), b"", b"part", b"answered"]), "{transport}");
+                assert_eq!(
+                    recv(req),
+                    message([&n.to_be_bytes(), b"", b"part", b"answered"]),
+                    "{transport}"
+                );
             }
         }
         // Each request has two more frames inside, and the capture has all of both directions.
@@ -328,8 +410,15 @@ fn a_queue_passes_requests_and_replies() {
         assert_eq!([in_front, out_front, in_back], [100; 3]);
         assert_eq!((in_bytes, out_bytes), (100 * (5 + 8), 100 * (8 + 8)));
         let captured: Vec<Message> = (0..200).map(|_| recv(&device.capture)).collect();
-        assert_eq!(captured.iter().filter(|message| message.len() == 5).count(), 100, "[id][\"\"][n][\"\"][part]");
-        assert_eq!(captured.iter().filter(|message| message.len() == 6).count(), 100);
+        assert_eq!(
+            captured.iter().filter(|message| message.len() == 5).count(),
+            100,
+            "[id][\"\"][n][\"\"][part]"
+        );
+        assert_eq!(
+            captured.iter().filter(|message| message.len() == 6).count(),
+            100
+        );
         recv_nothing(&device.capture);
         let (stats, ..) = device.terminate();
         assert_eq!((stats.front_in, stats.back_in), (100, 100));
@@ -344,7 +433,11 @@ fn a_forwarder_passes_subscriptions_up_and_messages_down() {
         for (front, back) in [(Xsub, Xpub), (Xpub, Xsub)] {
             let context = Context::new();
             let device = Device::start(&context, transport, front, back);
-            let (up, down) = if front == Xsub { (&device.front, &device.back) } else { (&device.back, &device.front) };
+            let (up, down) = if front == Xsub {
+                (&device.front, &device.back)
+            } else {
+                (&device.back, &device.front)
+            };
             let publishers = [(); 2].map(|()| {
                 let publisher = socket(&context, Pub);
                 publisher.connect(up).unwrap();
@@ -357,7 +450,9 @@ fn a_forwarder_passes_subscriptions_up_and_messages_down() {
                 sub
             });
             for publisher in &publishers {
-                eventually("the subscriptions have come up", || publisher.topics() == Some(2));
+                eventually("the subscriptions have come up", || {
+                    publisher.topics() == Some(2)
+                });
                 send(publisher, message([b"a", b"", b"one"]));
                 send(publisher, message([b"b", b"two"]));
                 send(publisher, "c: nobody wants it, and the proxy never sees it");
@@ -365,9 +460,15 @@ fn a_forwarder_passes_subscriptions_up_and_messages_down() {
                 assert_eq!(recv_text(&subs[1]), ["b", "two"]);
             }
             subs[0].unsubscribe("a").unwrap();
-            eventually("so has the cancellation", || publishers[0].topics() == Some(1));
+            eventually("so has the cancellation", || {
+                publishers[0].topics() == Some(1)
+            });
             let (stats, ..) = device.terminate();
-            let (downwards, upwards) = if front == Xsub { (stats.front_in, stats.back_in) } else { (stats.back_in, stats.front_in) };
+            let (downwards, upwards) = if front == Xsub {
+                (stats.front_in, stats.back_in)
+            } else {
+                (stats.back_in, stats.front_in)
+            };
             assert_eq!((downwards, upwards), (4, 3));
         }
     }
@@ -379,7 +480,11 @@ fn a_streamer_passes_work_on() {
         for (front, back) in [(Pull, Push), (Push, Pull)] {
             let context = Context::new();
             let device = Device::start(&context, transport, front, back);
-            let (up, down) = if front == Pull { (&device.front, &device.back) } else { (&device.back, &device.front) };
+            let (up, down) = if front == Pull {
+                (&device.front, &device.back)
+            } else {
+                (&device.back, &device.front)
+            };
             let pull = socket(&context, Pull);
             pull.connect(down).unwrap();
             let push = socket_with(&context, Push, xebec::Options::new());
@@ -389,7 +494,11 @@ fn a_streamer_passes_work_on() {
                 push
             });
             for n in 0..5000u32 {
-                assert_eq!(recv(&pull), message([&n.to_be_bytes(), b"", &[7; 100]]), "{transport}");
+                assert_eq!(
+                    recv(&pull),
+                    message([&n.to_be_bytes(), b"", &[7; 100]]),
+                    "{transport}"
+                );
             }
             drop(sending.join());
             device.terminate();
@@ -418,11 +527,27 @@ fn a_proxy_can_be_paused_and_resumed() {
         recv_nothing(&pull);
         send(&device.control, "RESUME");
         assert_eq!(recv_text(&pull), ["held"]);
-        let [in_front, in_bytes, out_front, _, in_back, _, out_back, out_bytes] = device.statistics();
-        assert_eq!([in_front, in_bytes, out_front, in_back, out_back, out_bytes], [2, 10, 0, 0, 2, 10]);
+        let [
+            in_front,
+            in_bytes,
+            out_front,
+            _,
+            in_back,
+            _,
+            out_back,
+            out_bytes,
+        ] = device.statistics();
+        assert_eq!(
+            [in_front, in_bytes, out_front, in_back, out_back, out_bytes],
+            [2, 10, 0, 0, 2, 10]
+        );
         send(&device.control, "PAUSE");
         let (stats, ..) = device.terminate();
-        assert_eq!((stats.front_in, stats.front_in_bytes), (2, 10), "it can be ended while paused");
+        assert_eq!(
+            (stats.front_in, stats.front_in_bytes),
+            (2, 10),
+            "it can be ended while paused"
+        );
     }
 }
 
@@ -436,7 +561,9 @@ fn a_proxy_leaves_what_it_cannot_pass_on() {
         (0..5u8).for_each(|n| send(&push, [n]));
         // Nobody is at the back: the messages wait at the front.
         assert_eq!(device.statistics()[0], 0);
-        eventually("they have had the time to be taken", || push.stats().queued_out == 0 || transport == "inproc");
+        eventually("they have had the time to be taken", || {
+            push.stats().queued_out == 0 || transport == "inproc"
+        });
         let (stats, front, _back) = device.terminate();
         assert_eq!(stats, ProxyStats::default());
         for n in 0..5u8 {
@@ -466,9 +593,14 @@ fn a_proxy_goes_on_when_there_is_room_again() {
 #[test]
 fn a_proxy_answers_a_rep_for_every_command() {
     let context = Context::new();
-    let (front, back, control) = (socket(&context, Router), socket(&context, Dealer), socket(&context, Rep));
+    let (front, back, control) = (
+        socket(&context, Router),
+        socket(&context, Dealer),
+        socket(&context, Rep),
+    );
     let req = socket(&context, Req);
-    req.connect(&control.bind(&fresh("inproc")).unwrap()).unwrap();
+    req.connect(&control.bind(&fresh("inproc")).unwrap())
+        .unwrap();
     let running = Working::start(move || Proxy::new(&front, &back).control(&control).run());
     for command in ["PAUSE", "RESUME", "what?", "TERMINATE"] {
         send(&req, command);
@@ -480,7 +612,11 @@ fn a_proxy_answers_a_rep_for_every_command() {
 #[test]
 fn a_capture_that_is_stuck_does_not_hold_the_proxy_up() {
     let context = Context::new();
-    let (front, back, tap) = (socket(&context, Pull), socket(&context, Push), socket(&context, Push));
+    let (front, back, tap) = (
+        socket(&context, Pull),
+        socket(&context, Push),
+        socket(&context, Push),
+    );
     tap.bind(&fresh("inproc")).unwrap();
     let (push, pull) = (socket(&context, Push), socket(&context, Pull));
     push.connect(&front.bind(&fresh("tcp")).unwrap()).unwrap();
@@ -491,13 +627,23 @@ fn a_capture_that_is_stuck_does_not_hold_the_proxy_up() {
         assert_eq!(recv(&pull).body(), &[n]);
     }
     context.shutdown();
-    assert_eq!(running.join(), Err(ProxyError::Terminated), "it runs until the context ends");
+    assert_eq!(
+        running.join(),
+        Err(ProxyError::Terminated),
+        "it runs until the context ends"
+    );
 }
 
 #[test]
 fn sockets_that_make_no_device_are_refused() {
     let context = Context::new();
-    for (front, back) in [(Pull, Pull), (Push, Sub), (Pub, Push), (Router, Xpub), (Pull, Dealer)] {
+    for (front, back) in [
+        (Pull, Pull),
+        (Push, Sub),
+        (Pub, Push),
+        (Router, Xpub),
+        (Pull, Dealer),
+    ] {
         let (front, back) = (socket(&context, front), socket(&context, back));
         let refused = Proxy::new(&front, &back).run().unwrap_err();
         assert_eq!(refused, ProxyError::Mismatched(front.kind(), back.kind()));

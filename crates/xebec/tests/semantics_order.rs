@@ -51,7 +51,8 @@ fn nothing_is_lost_or_reordered(transport: &str, total: u64) {
                     let head = [sender.to_be_bytes(), n.to_be_bytes()].concat();
                     if n % 1000 == 0 {
                         // One in a thousand is in several frames, of which one is large.
-                        push.send(message([&head, &[], &[n as u8; 10_000]])).unwrap();
+                        push.send(message([&head, &[], &[n as u8; 10_000]]))
+                            .unwrap();
                     } else {
                         push.send(head).unwrap();
                     }
@@ -83,7 +84,11 @@ fn nothing_is_lost_or_reordered(transport: &str, total: u64) {
         };
         let (sender, n) = got.first().split_at(8);
         let sender = u64::from_be_bytes(sender.try_into().unwrap()) as usize;
-        assert_eq!(u64::from_be_bytes(n.try_into().unwrap()), next[sender], "from {sender}");
+        assert_eq!(
+            u64::from_be_bytes(n.try_into().unwrap()),
+            next[sender],
+            "from {sender}"
+        );
         if next[sender].is_multiple_of(1000) {
             assert_eq!((got.len(), got[1].len(), got[2].len()), (3, 0, 10_000));
         }
@@ -94,7 +99,10 @@ fn nothing_is_lost_or_reordered(transport: &str, total: u64) {
     }
     for sender in senders {
         let stats = sender.join();
-        assert_eq!((stats.messages_out, stats.dropped), (total / SENDERS, Drops::default()));
+        assert_eq!(
+            (stats.messages_out, stats.dropped),
+            (total / SENDERS, Drops::default())
+        );
     }
     let stats = pull.stats();
     assert_eq!(stats.messages_in, total / SENDERS * SENDERS);
@@ -136,7 +144,8 @@ fn both_directions_keep_their_order_at_once() {
                     }
                     for _ in 0..dice.roll(100) {
                         if received < MESSAGES
-                            && let Ok(got) = socket.recv_timeout(Duration::from_millis(dice.roll(2)))
+                            && let Ok(got) =
+                                socket.recv_timeout(Duration::from_millis(dice.roll(2)))
                         {
                             assert_eq!(got.body(), &received.to_be_bytes());
                             received += 1;
@@ -161,8 +170,21 @@ fn messages_of_every_size_arrive_as_they_were() {
         let context = Context::new();
         let pull = socket(&context, Pull);
         let push = socket_with(&context, Push, xebec::Options::new());
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
-        let edges = [1, 62, 63, 254, 255, 256, 4096, 8 * 1024, 32 * 1024, 64 * 1024, 1 << 20];
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
+        let edges = [
+            1,
+            62,
+            63,
+            254,
+            255,
+            256,
+            4096,
+            8 * 1024,
+            32 * 1024,
+            64 * 1024,
+            1 << 20,
+        ];
         let mut sizes: Vec<usize> = edges.iter().flat_map(|&edge| edge - 1..=edge + 1).collect();
         sizes.push(20_000_000);
         let pattern: Vec<u8> = (0..=252).collect();
@@ -177,7 +199,8 @@ fn messages_of_every_size_arrive_as_they_were() {
                 for &size in &sizes {
                     push.send(body(size)).unwrap();
                     // And between small frames.
-                    push.send(message([b"before", &body(size), b"after"])).unwrap();
+                    push.send(message([b"before", &body(size), b"after"]))
+                        .unwrap();
                 }
                 push
             }
@@ -186,7 +209,10 @@ fn messages_of_every_size_arrive_as_they_were() {
             let expected = body(size);
             assert!(recv(&pull).body() == &expected, "{size} over {transport}");
             let got = recv(&pull);
-            assert_eq!((got.len(), &got[0][..], &got[2][..]), (3, &b"before"[..], &b"after"[..]));
+            assert_eq!(
+                (got.len(), &got[0][..], &got[2][..]),
+                (3, &b"before"[..], &b"after"[..])
+            );
             assert!(got[1] == expected, "{size} over {transport}");
         }
         drop(sending.join());
@@ -199,7 +225,8 @@ fn a_message_of_many_frames_arrives_whole() {
         let context = Context::new();
         let pull = socket(&context, Pull);
         let push = socket_with(&context, Push, xebec::Options::new());
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         let many: Message = (0..20_000u32).map(u32::to_be_bytes).collect();
         send(&push, many.clone());
         assert!(recv(&pull) == many);
@@ -244,7 +271,10 @@ fn dying_peer(kind: SocketType, stop_at: impl Fn(usize) -> Option<usize>, reset:
             assert_eq!(got[got.len() - 2..], ["whole", "one"]);
         }
         let stats = socket.stats();
-        assert_eq!(stats.queued_in, 0, "nothing of the broken message, stopped at {stop}");
+        assert_eq!(
+            stats.queued_in, 0,
+            "nothing of the broken message, stopped at {stop}"
+        );
         round += 1;
     }
     // Nor is anything of it left for the next peer.
@@ -259,7 +289,9 @@ fn dying_peer(kind: SocketType, stop_at: impl Fn(usize) -> Option<usize>, reset:
 fn a_peer_that_dies_within_a_message_leaves_nothing() {
     // In the first header, in the first body, between frames, in the header and in the body of a
     // large frame, before the last frame, in it.
-    let stops = [1, 2, 4, 7, 8, 12, 16, 17, 5000, 66_000, 100_015, 100_016, 100_017, 100_018, 100_020];
+    let stops = [
+        1, 2, 4, 7, 8, 12, 16, 17, 5000, 66_000, 100_015, 100_016, 100_017, 100_018, 100_020,
+    ];
     for kind in [Pull, Router, Sub, Pair] {
         for reset in [false, true] {
             dying_peer(kind, |round| stops.get(round).copied(), reset);
@@ -271,7 +303,13 @@ fn a_peer_that_dies_within_a_message_leaves_nothing() {
 fn a_receiver_that_dies_within_a_message_gets_the_rest_of_none_later() {
     let context = Context::new();
     let listener = RawListener::new();
-    let push = socket_with(&context, Push, options().sndbuf(16 * 1024).reconnect_ivl(Duration::from_millis(5)));
+    let push = socket_with(
+        &context,
+        Push,
+        options()
+            .sndbuf(16 * 1024)
+            .reconnect_ivl(Duration::from_millis(5)),
+    );
     push.connect(&listener.endpoint()).unwrap();
     let mut first = listener.accept_as("PULL");
     let large = vec![9; 20_000_000];
@@ -291,7 +329,10 @@ fn a_receiver_that_dies_within_a_message_gets_the_rest_of_none_later() {
     for message in got {
         assert_eq!((message.len(), &message[1][..]), (2, &b"whole"[..]));
     }
-    assert!(push.stats().dropped.peer_gone >= 1, "the message that was cut is counted");
+    assert!(
+        push.stats().dropped.peer_gone >= 1,
+        "the message that was cut is counted"
+    );
 }
 
 #[test]
@@ -313,7 +354,9 @@ fn what_arrived_before_a_write_failed_is_received() {
             let _ = dealer.try_send("to nobody");
             dealer.stats().connections == 0
         });
-        let got: Vec<u8> = std::iter::from_fn(|| dealer.recv_timeout(SHORT).ok()).map(|got| got.body()[0]).collect();
+        let got: Vec<u8> = std::iter::from_fn(|| dealer.recv_timeout(SHORT).ok())
+            .map(|got| got.body()[0])
+            .collect();
         assert_eq!(got, (0..30).collect::<Vec<_>>());
     }
 }
@@ -329,14 +372,21 @@ fn maxmsgsize_ends_a_connection_with_an_event() {
         let endpoint = socket.bind(&fresh("tcp")).unwrap();
         let peer_type = if kind == Pull { "PUSH" } else { "DEALER" };
         let mut good = Raw::connect_as(&endpoint, peer_type);
-        for wire in [frame(0, &[7; 1001]), frame(0, &[7; 100_000])[..9].to_vec(), [&[2][..], &(i64::MAX as u64).to_be_bytes()].concat()] {
+        for wire in [
+            frame(0, &[7; 1001]),
+            frame(0, &[7; 100_000])[..9].to_vec(),
+            [&[2][..], &(i64::MAX as u64).to_be_bytes()].concat(),
+        ] {
             let mut peer = Raw::connect_as(&endpoint, peer_type);
             peer.send(&[&[7; 1000]]);
             assert_eq!(recv(&socket).body().len(), 1000, "as many are allowed");
             peer.write(&wire);
             let event = await_event(&monitor, EventKind::Disconnected);
             let cause = event.cause.unwrap();
-            assert!(cause.contains("MAXMSGSIZE") && cause.contains("1000"), "{cause}");
+            assert!(
+                cause.contains("MAXMSGSIZE") && cause.contains("1000"),
+                "{cause}"
+            );
             peer.await_end();
         }
         good.send(&[b"not concerned"]);
@@ -351,12 +401,19 @@ fn a_peer_that_breaks_the_protocol_is_disconnected_alone() {
     let monitor = pull.monitor();
     let endpoint = pull.bind(&fresh("tcp")).unwrap();
     let mut good = Raw::connect_as(&endpoint, "PUSH");
-    for wire in [&[0x80, 0][..], &[5, 0], &[4, 1, 9], &[2, 0xff, 0, 0, 0, 0, 0, 0, 0]] {
+    for wire in [
+        &[0x80, 0][..],
+        &[5, 0],
+        &[4, 1, 9],
+        &[2, 0xff, 0, 0, 0, 0, 0, 0, 0],
+    ] {
         let mut peer = Raw::connect_as(&endpoint, "PUSH");
         peer.send(&[b"good so far"]);
         peer.write(wire);
         assert_eq!(recv_text(&pull), ["good so far"]);
-        let cause = await_event(&monitor, EventKind::Disconnected).cause.unwrap();
+        let cause = await_event(&monitor, EventKind::Disconnected)
+            .cause
+            .unwrap();
         assert!(cause.contains("broke the protocol"), "{cause}");
         peer.await_end();
     }
@@ -374,14 +431,20 @@ fn round_robin_is_exact() {
             let sender = socket(&context, from);
             let receivers = [(); 3].map(|()| socket(&context, to));
             for receiver in &receivers {
-                sender.connect(&receiver.bind(&fresh(transport)).unwrap()).unwrap();
+                sender
+                    .connect(&receiver.bind(&fresh(transport)).unwrap())
+                    .unwrap();
             }
             await_peers(&sender, 3);
             for n in 0..300u32 {
                 send(&sender, n.to_be_bytes());
             }
             for n in 0..300u32 {
-                assert_eq!(recv(&receivers[n as usize % 3]).body(), &n.to_be_bytes(), "{transport}");
+                assert_eq!(
+                    recv(&receivers[n as usize % 3]).body(),
+                    &n.to_be_bytes(),
+                    "{transport}"
+                );
             }
         }
     }
@@ -402,9 +465,15 @@ fn a_receiver_takes_from_flooding_peers_in_turn() {
                     sender
                 })
                 .into();
-            let waiting = if transport == "inproc" { 300 } else { 300.min(3 * 100) };
+            let waiting = if transport == "inproc" {
+                300
+            } else {
+                300.min(3 * 100)
+            };
             eventually("all have arrived", || receiver.stats().queued_in == waiting);
-            let order: Vec<String> = (0..300).map(|_| recv(&receiver).body().to_string_lossy().into_owned()).collect();
+            let order: Vec<String> = (0..300)
+                .map(|_| recv(&receiver).body().to_string_lossy().into_owned())
+                .collect();
             for turn in order.chunks(3) {
                 let mut turn = turn.to_vec();
                 turn.sort();
@@ -439,7 +508,10 @@ fn a_quiet_peer_is_heard_beside_a_flooding_one() {
         let mut others = 0;
         while recv(&pull).body() != "quiet" {
             others += 1;
-            assert!(since.elapsed() < Duration::from_secs(2), "round {round}: not heard among {others} others");
+            assert!(
+                since.elapsed() < Duration::from_secs(2),
+                "round {round}: not heard among {others} others"
+            );
         }
     }
     drop(pull);
@@ -465,19 +537,30 @@ fn a_peer_that_was_full_gets_its_turns_again() {
     for _ in 0..2000 {
         send(&push, body.clone());
     }
-    let passed_over = push.stats().peers.iter().map(|peer| peer.messages_out).min().unwrap();
+    let passed_over = push
+        .stats()
+        .peers
+        .iter()
+        .map(|peer| peer.messages_out)
+        .min()
+        .unwrap();
     assert!(passed_over < 1000, "{passed_over}");
     // It reads again: it is soon given messages again, though the sender never had to wait.
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let draining = Working::start(move || {
         while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-            slow.0.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+            slow.0
+                .set_read_timeout(Some(Duration::from_millis(10)))
+                .unwrap();
             let _ = std::io::Read::read(&mut slow.0, &mut [0; 65536]);
         }
     });
     eventually("the slow one gets messages again", || {
         (0..10).for_each(|_| send(&push, body.clone()));
-        push.stats().peers.iter().all(|peer| peer.messages_out > passed_over + 10)
+        push.stats()
+            .peers
+            .iter()
+            .all(|peer| peer.messages_out > passed_over + 10)
     });
     drop(push);
     assert!(reading.join() > 1000 * 32 * 1024);

@@ -44,7 +44,11 @@ fn a_pair_refuses_a_second_peer_while_it_has_one() {
         assert!(event.cause.unwrap().contains("one peer"), "it says why");
         second.await_end();
     }
-    assert_eq!(pair.stats().peers.len(), 1, "nothing is kept of those refused");
+    assert_eq!(
+        pair.stats().peers.len(),
+        1,
+        "nothing is kept of those refused"
+    );
     recv_nothing(&pair);
     first.send(&[b"first"]);
     assert_eq!(recv_text(&pair), ["first"]);
@@ -87,7 +91,11 @@ fn a_pair_that_was_refused_gets_its_turn() {
     first.connect(&endpoint).unwrap();
     send(&first, "first");
     assert_eq!(recv_text(&pair), ["first"]);
-    let second = socket_with(&context, Pair, options().reconnect_ivl(Duration::from_millis(5)));
+    let second = socket_with(
+        &context,
+        Pair,
+        options().reconnect_ivl(Duration::from_millis(5)),
+    );
     let monitor = second.monitor();
     second.connect(&endpoint).unwrap();
     await_event(&monitor, EventKind::Disconnected);
@@ -104,7 +112,9 @@ fn a_pair_refuses_a_second_peer_over_inproc() {
     let pair = socket(&context, Pair);
     let endpoint = pair.bind(&fresh("inproc")).unwrap();
     let peers = [(); 3].map(|()| socket(&context, Pair));
-    peers.iter().for_each(|peer| peer.connect(&endpoint).unwrap());
+    peers
+        .iter()
+        .for_each(|peer| peer.connect(&endpoint).unwrap());
     send(&pair, "x");
     assert_eq!(recv_text(&peers[0]), ["x"]);
     for refused in &peers[1..] {
@@ -123,7 +133,8 @@ fn a_pair_connects_to_one_peer_only() {
         let monitor = pair.monitor();
         let bound = [(); 2].map(|()| socket(&context, Pair));
         for bound in &bound {
-            pair.connect(&bound.bind(&fresh(transport)).unwrap()).unwrap();
+            pair.connect(&bound.bind(&fresh(transport)).unwrap())
+                .unwrap();
         }
         let event = await_event(&monitor, EventKind::Closed);
         assert!(event.cause.unwrap().contains("one peer"));
@@ -143,7 +154,10 @@ fn streaming(context: &Context) -> (Socket, Raw, Vec<u8>) {
     let stream = socket(context, Stream);
     let client = Raw::connect(&stream.bind(&fresh("tcp")).unwrap());
     let notice = recv(&stream);
-    assert_eq!((notice.len(), notice[0].len(), notice[0][0], notice[1].len()), (2, 5, 0, 0));
+    assert_eq!(
+        (notice.len(), notice[0].len(), notice[0][0], notice[1].len()),
+        (2, 5, 0, 0)
+    );
     let id = notice[0].to_vec();
     (stream, client, id)
 }
@@ -155,7 +169,11 @@ fn gather(stream: &Socket, id: &[u8], len: usize) -> Vec<u8> {
     while got.len() < len {
         let message = recv(stream);
         assert_eq!((message.len(), &message[0][..]), (2, id));
-        assert!(!message[1].is_empty(), "the peer has left after {} bytes", got.len());
+        assert!(
+            !message[1].is_empty(),
+            "the peer has left after {} bytes",
+            got.len()
+        );
         got.extend_from_slice(&message[1]);
     }
     got
@@ -173,7 +191,11 @@ fn a_stream_gives_notice_of_peers_that_come_and_go() {
     assert_eq!(&world, b"world", "nothing but these bytes");
     client.write(b"bye");
     drop(client);
-    assert_eq!(gather(&stream, &id, 3), b"bye", "the last bytes come before the notice");
+    assert_eq!(
+        gather(&stream, &id, 3),
+        b"bye",
+        "the last bytes come before the notice"
+    );
     assert_eq!(recv(&stream), message([&id, b""]));
     assert!(stream.stats().peers.is_empty());
     let error = stream.try_send(message([&id, b"x"])).unwrap_err();
@@ -203,7 +225,11 @@ fn an_empty_message_closes_a_stream_connection_after_what_was_sent_before() {
     send(&stream, message([&id, &body]));
     send(&stream, message([&id, b""]));
     let error = stream.try_send(message([&id, b"x"])).unwrap_err();
-    assert_eq!(error.kind, xebec::SendErrorKind::Unroutable, "the peer is forgotten at once");
+    assert_eq!(
+        error.kind,
+        xebec::SendErrorKind::Unroutable,
+        "the peer is forgotten at once"
+    );
     assert_eq!(client.read_to_end().len(), body.len());
     client.0.shutdown(Shutdown::Both).ok();
     await_event(&monitor, EventKind::Closed);
@@ -215,9 +241,15 @@ fn an_empty_message_closes_a_stream_connection_after_what_was_sent_before() {
 fn a_stream_connects_too() {
     let context = Context::new();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let stream = socket_with(&context, Stream, options().reconnect_ivl(Duration::from_secs(600)));
+    let stream = socket_with(
+        &context,
+        Stream,
+        options().reconnect_ivl(Duration::from_secs(600)),
+    );
     stream.set("connect-routing-id", "server").unwrap();
-    stream.connect(&format!("tcp://{}", server.local_addr().unwrap())).unwrap();
+    stream
+        .connect(&format!("tcp://{}", server.local_addr().unwrap()))
+        .unwrap();
     let (mut connection, _) = server.accept().unwrap();
     assert_eq!(recv(&stream), message([b"server", b""]));
     send(&stream, message([b"server", b"question"]));
@@ -230,7 +262,11 @@ fn a_stream_connects_too() {
     connection.write_all(b"bye").unwrap();
     drop(connection);
     await_peers(&stream, 0);
-    assert_eq!(gather(&stream, b"server", 3), b"bye", "the last bytes come before the notice");
+    assert_eq!(
+        gather(&stream, b"server", 3),
+        b"bye",
+        "the last bytes come before the notice"
+    );
     assert_eq!(recv(&stream), message([b"server", b""]));
 }
 

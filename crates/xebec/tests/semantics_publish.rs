@@ -9,10 +9,17 @@ use xebec::SocketType::{Dealer, Pub, Pull, Push, Sub, Xpub, Xsub};
 use xebec::{Context, EventKind, Options, Socket, SocketType};
 
 /// A publisher and a subscriber that are connected and know of each other.
-fn pair_of(context: &Context, transport: &str, publisher: (SocketType, Options), subscriber: (SocketType, Options)) -> (Socket, Socket) {
+fn pair_of(
+    context: &Context,
+    transport: &str,
+    publisher: (SocketType, Options),
+    subscriber: (SocketType, Options),
+) -> (Socket, Socket) {
     let publisher = socket_with(context, publisher.0, publisher.1);
     let subscriber = socket_with(context, subscriber.0, subscriber.1);
-    subscriber.connect(&publisher.bind(&fresh(transport)).unwrap()).unwrap();
+    subscriber
+        .connect(&publisher.bind(&fresh(transport)).unwrap())
+        .unwrap();
     await_peers(&publisher, 1);
     await_peers(&subscriber, 1);
     (publisher, subscriber)
@@ -21,14 +28,17 @@ fn pair_of(context: &Context, transport: &str, publisher: (SocketType, Options),
 /// Waits until the publisher knows this many topics.
 #[track_caller]
 fn await_topics(publisher: &Socket, topics: usize) {
-    eventually(&format!("{topics} topics"), || publisher.topics() == Some(topics));
+    eventually(&format!("{topics} topics"), || {
+        publisher.topics() == Some(topics)
+    });
 }
 
 /// What a subscriber has got up to a message that says that this is all.
 #[track_caller]
 fn received(publisher: &Socket, subscriber: &Socket, end: &str) -> Vec<String> {
     send(publisher, end);
-    let messages = std::iter::repeat_with(|| recv(subscriber).first().to_string_lossy().into_owned());
+    let messages =
+        std::iter::repeat_with(|| recv(subscriber).first().to_string_lossy().into_owned());
     messages.take_while(|message| message != end).collect()
 }
 
@@ -36,9 +46,16 @@ fn received(publisher: &Socket, subscriber: &Socket, end: &str) -> Vec<String> {
 #[track_caller]
 fn told(xpub: &Socket) -> String {
     let news = recv(xpub);
-    let (on, topic) = news.first().split_first().expect("news begin with an octet");
+    let (on, topic) = news
+        .first()
+        .split_first()
+        .expect("news begin with an octet");
     assert!(*on < 2 && news.len() == 1, "{news:?}");
-    format!("{}{}", if *on == 1 { '+' } else { '-' }, String::from_utf8_lossy(topic))
+    format!(
+        "{}{}",
+        if *on == 1 { '+' } else { '-' },
+        String::from_utf8_lossy(topic)
+    )
 }
 
 // ---- matching ----
@@ -48,16 +65,29 @@ fn a_subscriber_gets_what_begins_with_its_prefixes_once() {
     for transport in TRANSPORTS {
         for (publisher, subscriber) in [(Pub, Sub), (Pub, Xsub), (Xpub, Sub), (Xpub, Xsub)] {
             let context = Context::new();
-            let (publisher, subscriber) = pair_of(&context, transport, (publisher, options()), (subscriber, options()));
+            let (publisher, subscriber) = pair_of(
+                &context,
+                transport,
+                (publisher, options()),
+                (subscriber, options()),
+            );
             let topics = ["a", "ab", "abc", "x.", "end"];
-            topics.iter().for_each(|topic| subscriber.subscribe(topic).unwrap());
+            topics
+                .iter()
+                .for_each(|topic| subscriber.subscribe(topic).unwrap());
             await_topics(&publisher, topics.len());
-            for topic in ["", "a", "ab", "abc", "abcd", "ac", "b", "ba", "x", "x.", "x.y", "X.", "aaaa"] {
+            for topic in [
+                "", "a", "ab", "abc", "abcd", "ac", "b", "ba", "x", "x.", "x.y", "X.", "aaaa",
+            ] {
                 send(&publisher, topic);
             }
             // Up to three prefixes match; each message comes once.
             let expected = ["a", "ab", "abc", "abcd", "ac", "x.", "x.y", "aaaa"];
-            assert_eq!(received(&publisher, &subscriber, "end"), expected, "{transport}");
+            assert_eq!(
+                received(&publisher, &subscriber, "end"),
+                expected,
+                "{transport}"
+            );
         }
     }
 }
@@ -66,7 +96,8 @@ fn a_subscriber_gets_what_begins_with_its_prefixes_once() {
 fn the_empty_prefix_matches_everything() {
     for transport in TRANSPORTS {
         let context = Context::new();
-        let (publisher, subscriber) = pair_of(&context, transport, (Pub, options()), (Sub, options()));
+        let (publisher, subscriber) =
+            pair_of(&context, transport, (Pub, options()), (Sub, options()));
         subscriber.subscribe("").unwrap();
         subscriber.subscribe("a").unwrap();
         await_topics(&publisher, 2);
@@ -81,13 +112,18 @@ fn the_empty_prefix_matches_everything() {
 fn only_the_first_frame_is_matched() {
     for transport in TRANSPORTS {
         let context = Context::new();
-        let (publisher, subscriber) = pair_of(&context, transport, (Pub, options()), (Sub, options()));
+        let (publisher, subscriber) =
+            pair_of(&context, transport, (Pub, options()), (Sub, options()));
         subscriber.subscribe("A").unwrap();
         await_topics(&publisher, 1);
         send(&publisher, message([b"B", b"A"]));
         send(&publisher, message([b"A", b"We would like to see this"]));
         assert_eq!(recv_text(&subscriber), ["A", "We would like to see this"]);
-        assert_eq!(publisher.stats().messages_out, 1, "filtered at the publisher");
+        assert_eq!(
+            publisher.stats().messages_out,
+            1,
+            "filtered at the publisher"
+        );
     }
 }
 
@@ -95,7 +131,8 @@ fn only_the_first_frame_is_matched() {
 fn nothing_is_received_without_a_subscription() {
     for transport in TRANSPORTS {
         let context = Context::new();
-        let (publisher, subscriber) = pair_of(&context, transport, (Pub, options()), (Sub, options()));
+        let (publisher, subscriber) =
+            pair_of(&context, transport, (Pub, options()), (Sub, options()));
         send(&publisher, "unheard");
         subscriber.subscribe("h").unwrap();
         await_topics(&publisher, 1);
@@ -131,7 +168,9 @@ fn every_subscriber_gets_its_own() {
         }
         send(&publisher, "all");
         for (n, sub) in subscribers.iter().enumerate() {
-            let got: Vec<String> = std::iter::repeat_with(|| recv_text(sub).remove(0)).take_while(|got| got != "all").collect();
+            let got: Vec<String> = std::iter::repeat_with(|| recv_text(sub).remove(0))
+                .take_while(|got| got != "all")
+                .collect();
             let own: Vec<&String> = got.iter().filter(|got| *got != "all are here").collect();
             assert_eq!(own, [&format!("{n}")]);
         }
@@ -161,7 +200,8 @@ fn inverted_matching_sends_what_does_not_match() {
         for kind in [Pub, Xpub] {
             let context = Context::new();
             let invert = || options().invert_matching(true);
-            let (publisher, subscriber) = pair_of(&context, transport, (kind, invert()), (Sub, invert()));
+            let (publisher, subscriber) =
+                pair_of(&context, transport, (kind, invert()), (Sub, invert()));
             subscriber.subscribe("a").unwrap();
             subscriber.subscribe("b").unwrap();
             await_topics(&publisher, 2);
@@ -186,7 +226,8 @@ fn as_many_unsubscribes_as_subscribes_are_needed() {
     for transport in TRANSPORTS {
         for kind in [Sub, Xsub] {
             let context = Context::new();
-            let (publisher, subscriber) = pair_of(&context, transport, (Pub, options()), (kind, options()));
+            let (publisher, subscriber) =
+                pair_of(&context, transport, (Pub, options()), (kind, options()));
             let change = |on: u8, topic: &str| match (kind, on) {
                 (Xsub, _) => send(&subscriber, [&[on], topic.as_bytes()].concat()),
                 (_, 1) => subscriber.subscribe(topic).unwrap(),
@@ -205,7 +246,11 @@ fn as_many_unsubscribes_as_subscribes_are_needed() {
                 }
                 send(&publisher, "a");
                 let expected: &[&str] = if left > 0 { &["a"] } else { &[] };
-                assert_eq!(received(&publisher, &subscriber, "end"), expected, "{left} left over {transport}");
+                assert_eq!(
+                    received(&publisher, &subscriber, "end"),
+                    expected,
+                    "{left} left over {transport}"
+                );
             }
             assert_eq!(subscriber.topics(), Some(1));
         }
@@ -282,13 +327,19 @@ fn xpub_is_told_of_first_and_last_subscriptions() {
 
 #[test]
 fn verbose_xpub_is_told_of_every_subscription() {
-    news(Options::new().xpub_verbose(true), ["+a +a", "+a +a", "", "-a", ""]);
+    news(
+        Options::new().xpub_verbose(true),
+        ["+a +a", "+a +a", "", "-a", ""],
+    );
 }
 
 #[test]
 fn verboser_xpub_is_told_of_every_cancellation_too() {
     // A SUB itself counts, and tells the last of its own cancellations only.
-    news(Options::new().xpub_verboser(true), ["+a +a", "+a +a", "-a", "-a", ""]);
+    news(
+        Options::new().xpub_verboser(true),
+        ["+a +a", "+a +a", "-a", "-a", ""],
+    );
 }
 
 /// What the XPUB's application is told when a subscriber of "shared" and "z-mine" leaves, and then
@@ -335,7 +386,8 @@ fn a_chain_of_counting_forwarders_forgets_what_nobody_wants() {
         let source = socket_with(&context, Xpub, options().xpub_verboser(true));
         let xsub = socket_with(&context, Xsub, options().xsub_verbose_unsubscribe(true));
         let xpub = socket_with(&context, Xpub, options().xpub_verboser(true));
-        xsub.connect(&source.bind(&fresh(transport)).unwrap()).unwrap();
+        xsub.connect(&source.bind(&fresh(transport)).unwrap())
+            .unwrap();
         let endpoint = xpub.bind(&fresh(transport)).unwrap();
         let forward = |n: usize| (0..n).for_each(|_| send(&xsub, recv(&xpub)));
         let subs = [(); 3].map(|()| {
@@ -392,7 +444,10 @@ fn manual_xpub_follows_its_application() {
         send(&xpub, "B3");
         assert_eq!(recv_text(&subs[1]), ["B3"]);
         recv_nothing(&subs[0]);
-        assert!(socket(&context, Xpub).subscribe("x").is_err(), "only with XPUB_MANUAL");
+        assert!(
+            socket(&context, Xpub).subscribe("x").is_err(),
+            "only with XPUB_MANUAL"
+        );
     }
 }
 
@@ -429,12 +484,20 @@ fn an_xsub_can_speak_to_its_xpub() {
         send(&xsub, message([b"upstream", b"two"]));
         assert_eq!(recv_text(&xpub), ["upstream", "two"]);
         send(&xsub, "");
-        assert_eq!(recv_text(&xpub), [""], "an empty message is no subscription");
+        assert_eq!(
+            recv_text(&xpub),
+            [""],
+            "an empty message is no subscription"
+        );
         let (publisher, xsub) = pair_of(&context, transport, (Pub, options()), (Xsub, options()));
         send(&xsub, "upstream");
         xsub.subscribe("a").unwrap();
         await_topics(&publisher, 1);
-        assert_eq!(publisher.stats().dropped.unwanted, 1, "a PUB does not listen");
+        assert_eq!(
+            publisher.stats().dropped.unwanted,
+            1,
+            "a PUB does not listen"
+        );
     }
 }
 
@@ -456,7 +519,11 @@ fn only_the_first_frame_subscribes_if_so_set() {
         let (xpub, xsub) = pair_of(&context, transport, (Xpub, first()), (Xsub, first()));
         send(&xsub, message([b"\x01a", b"\x01b"]));
         assert_eq!(told(&xpub), "+a");
-        assert_eq!(recv(&xpub), message([b"\x01b"]), "the rest is data, whatever it looks like");
+        assert_eq!(
+            recv(&xpub),
+            message([b"\x01b"]),
+            "the rest is data, whatever it looks like"
+        );
         assert_eq!(xpub.topics(), Some(1));
         send(&xsub, message([b"data", b"\x01c"]));
         assert_eq!(recv(&xpub), message([b"data", b"\x01c"]));
@@ -510,7 +577,14 @@ fn an_xsub_passes_every_cancellation_on_if_so_set() {
             seen.push(String::from_utf8_lossy(&body[1..]).into_owned());
         }
         let expected: &[&str] = if verbose {
-            &["SUBSCRIBEa", "SUBSCRIBEa", "CANCELa", "CANCELa", "CANCELb", "SUBSCRIBEe"]
+            &[
+                "SUBSCRIBEa",
+                "SUBSCRIBEa",
+                "CANCELa",
+                "CANCELa",
+                "CANCELb",
+                "SUBSCRIBEe",
+            ]
         } else {
             &["SUBSCRIBEa", "SUBSCRIBEa", "CANCELa", "SUBSCRIBEe"]
         };
@@ -562,7 +636,11 @@ fn a_million_subscriptions_on_one_xpub() {
         send(&xpub, format!("topic.{:06}.x", n * 97 % TOPICS));
         send(&xpub, format!("topic.{n}/"));
     }
-    assert!(sent.elapsed() < Duration::from_secs(5), "{:?} for 20,000 messages", sent.elapsed());
+    assert!(
+        sent.elapsed() < Duration::from_secs(5),
+        "{:?} for 20,000 messages",
+        sent.elapsed()
+    );
     let stats = xpub.stats();
     assert_eq!(stats.messages_out + stats.dropped.high_water_mark, 10_000);
     assert_eq!(stats.dropped.no_subscriber, 10_000);
@@ -570,7 +648,11 @@ fn a_million_subscriptions_on_one_xpub() {
     // And they all leave with their peer.
     drop(peer);
     await_topics(&xpub, 0);
-    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+    assert!(
+        since.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        since.elapsed()
+    );
 }
 
 #[test]
@@ -579,14 +661,25 @@ fn five_thousand_subscriptions_survive_a_reconnect() {
     for transport in ["tcp", "ipc"] {
         let context = Context::new();
         // A high-water mark of one, which they do not count against.
-        let sub = socket_with(&context, Sub, options().sndhwm(1).rcvhwm(1).reconnect_ivl(Duration::from_millis(5)));
+        let sub = socket_with(
+            &context,
+            Sub,
+            options()
+                .sndhwm(1)
+                .rcvhwm(1)
+                .reconnect_ivl(Duration::from_millis(5)),
+        );
         for topic in 0..TOPICS {
             sub.subscribe(format!("topic.{topic}/")).unwrap();
         }
         let monitor = sub.monitor();
         let mut endpoint = match transport {
             "tcp" => fresh("tcp"),
-            _ => format!("ipc://{}/xebec-{}-again", std::env::temp_dir().display(), std::process::id()),
+            _ => format!(
+                "ipc://{}/xebec-{}-again",
+                std::env::temp_dir().display(),
+                std::process::id()
+            ),
         };
         for round in 0..3u64 {
             let publisher = socket_with(&context, Pub, options().rcvhwm(1));
@@ -607,7 +700,11 @@ fn five_thousand_subscriptions_survive_a_reconnect() {
 #[test]
 fn changes_made_while_disconnected_are_known_after_the_reconnect() {
     let context = Context::new();
-    let sub = socket_with(&context, Sub, options().reconnect_ivl(Duration::from_millis(5)));
+    let sub = socket_with(
+        &context,
+        Sub,
+        options().reconnect_ivl(Duration::from_millis(5)),
+    );
     sub.subscribe("old").unwrap();
     sub.subscribe("kept").unwrap();
     let first = socket(&context, Xpub);
@@ -639,7 +736,9 @@ fn conflate_keeps_the_newest_message_only() {
             if to == Sub {
                 receiver.subscribe("").unwrap();
             }
-            sender.connect(&receiver.bind(&fresh(transport)).unwrap()).unwrap();
+            sender
+                .connect(&receiver.bind(&fresh(transport)).unwrap())
+                .unwrap();
             await_peers(&sender, 1);
             if from == Pub {
                 await_topics(&sender, 1);
@@ -716,7 +815,14 @@ fn conflate_does_not_concern_subscriptions() {
         if transport == "tcp" {
             // The form in which they are ordinary messages.
             let mut peer = Raw::connect_as(&endpoint, "SUB");
-            peer.write(&[frames(&[b"\x01x"]), frames(&[b"\x01y"]), frames(&[b"\x01z"])].concat());
+            peer.write(
+                &[
+                    frames(&[b"\x01x"]),
+                    frames(&[b"\x01y"]),
+                    frames(&[b"\x01z"]),
+                ]
+                .concat(),
+            );
             await_topics(&publisher, 7);
         }
         send(&publisher, "a1");
@@ -744,7 +850,8 @@ fn conflate_counts_what_it_drops() {
         let context = Context::new();
         let pull = socket_with(&context, Pull, options().conflate(true));
         let push = socket(&context, Push);
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         for n in 0..100u32 {
             send(&push, n.to_be_bytes());
         }
@@ -760,5 +867,8 @@ fn conflate_counts_what_it_drops() {
     for n in 0..100u32 {
         push.try_send(n.to_be_bytes()).unwrap();
     }
-    assert_eq!((push.stats().queued_out, push.stats().dropped.conflated), (1, 99));
+    assert_eq!(
+        (push.stats().queued_out, push.stats().dropped.conflated),
+        (1, 99)
+    );
 }

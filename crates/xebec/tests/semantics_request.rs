@@ -36,21 +36,38 @@ fn req_and_rep_keep_their_turns() {
 
         send(&req, "one");
         assert!(!req.is_writable());
-        for refusal in [req.send("two"), req.try_send("two"), req.send_timeout("two", PATIENCE), block_on(req.send_async("two"))] {
+        for refusal in [
+            req.send("two"),
+            req.try_send("two"),
+            req.send_timeout("two", PATIENCE),
+            block_on(req.send_async("two")),
+        ] {
             let refusal = refusal.expect_err("the reply has not come");
-            assert_eq!((refusal.kind, text(&refusal.message)), (SendErrorKind::State, vec!["two".to_owned()]));
+            assert_eq!(
+                (refusal.kind, text(&refusal.message)),
+                (SendErrorKind::State, vec!["two".to_owned()])
+            );
         }
 
         assert_eq!(recv_text(&rep), ["one"]);
         assert!(!rep.is_readable() && rep.is_writable());
-        for refusal in [rep.recv(), rep.try_recv(), rep.recv_timeout(PATIENCE), block_on(rep.recv_async())] {
+        for refusal in [
+            rep.recv(),
+            rep.try_recv(),
+            rep.recv_timeout(PATIENCE),
+            block_on(rep.recv_async()),
+        ] {
             assert_eq!(refusal, Err(RecvError::State));
         }
         send(&rep, "answer");
         refused(rep.send("twice"), SendErrorKind::State);
 
         assert_eq!(recv_text(&req), ["answer"]);
-        assert_eq!(req.recv(), Err(RecvError::State), "one reply for one request");
+        assert_eq!(
+            req.recv(),
+            Err(RecvError::State),
+            "one reply for one request"
+        );
         send(&req, "two");
         assert_eq!(recv_text(&rep), ["two"]);
     });
@@ -63,7 +80,11 @@ fn a_multipart_request_comes_and_goes_whole() {
         let req = socket(context, Req);
         req.connect(&rep.bind(&fresh(transport)).unwrap()).unwrap();
         send(&req, message([b"a", b"", b"c", b""]));
-        assert_eq!(recv_text(&rep), ["a", "", "c", ""], "an empty frame in the body stays there");
+        assert_eq!(
+            recv_text(&rep),
+            ["a", "", "c", ""],
+            "an empty frame in the body stays there"
+        );
         send(&rep, message([b"", b"x"]));
         assert_eq!(recv_text(&req), ["", "x"]);
     });
@@ -147,9 +168,13 @@ fn rep_keeps_the_whole_stack_of_addresses() {
     let endpoint = rep.bind(&fresh("tcp")).unwrap();
     let mut peer = Raw::connect_as(&endpoint, "DEALER");
     for depth in [0usize, 1, 2, 7, 100] {
-        let addresses: Vec<Vec<u8>> = (0..depth).map(|n| format!("address {n}").into_bytes()).collect();
+        let addresses: Vec<Vec<u8>> = (0..depth)
+            .map(|n| format!("address {n}").into_bytes())
+            .collect();
         let envelope = || addresses.iter().map(Vec::as_slice);
-        let request: Vec<&[u8]> = envelope().chain([&b""[..], b"data", b"", b"more"]).collect();
+        let request: Vec<&[u8]> = envelope()
+            .chain([&b""[..], b"data", b"", b"more"])
+            .collect();
         peer.send(&request);
         assert_eq!(recv_text(&rep), ["data", "", "more"]);
         send(&rep, "answer");
@@ -211,7 +236,9 @@ fn dealer_talks_to_rep_with_a_delimiter_made_by_hand() {
     each_transport(|context, transport| {
         let rep = socket(context, Rep);
         let dealer = socket(context, Dealer);
-        dealer.connect(&rep.bind(&fresh(transport)).unwrap()).unwrap();
+        dealer
+            .connect(&rep.bind(&fresh(transport)).unwrap())
+            .unwrap();
         for n in 0..3u8 {
             send(&dealer, message([b"", &[n]]));
         }
@@ -250,7 +277,9 @@ fn req_takes_replies_from_the_peer_it_asked_only() {
         peers[1].0.set_nonblocking(true).unwrap();
         peers[1].0.peek(&mut first).is_ok()
     });
-    peers.iter().for_each(|peer| peer.0.set_nonblocking(false).unwrap());
+    peers
+        .iter()
+        .for_each(|peer| peer.0.set_nonblocking(false).unwrap());
     peers[asked].recv();
     peers[1 - asked].send(&[b"", b"not asked"]);
     eventually("it has arrived", || req.stats().queued_in == 1);
@@ -306,7 +335,14 @@ fn a_reply_that_came_before_the_peer_died_is_received() {
 fn relaxed_req_asks_again_and_the_connection_comes_back() {
     let context = Context::new();
     let listener = RawListener::new();
-    let req = socket_with(&context, Req, options().req_relaxed(true).req_correlate(true).reconnect_ivl(Duration::from_millis(1)));
+    let req = socket_with(
+        &context,
+        Req,
+        options()
+            .req_relaxed(true)
+            .req_correlate(true)
+            .reconnect_ivl(Duration::from_millis(1)),
+    );
     req.connect(&listener.endpoint()).unwrap();
     let mut first = listener.accept_as("REP");
     send(&req, "one");
@@ -314,7 +350,11 @@ fn relaxed_req_asks_again_and_the_connection_comes_back() {
     drop(first);
     let mut second = listener.accept_as("REP");
     await_peers(&req, 1);
-    assert_eq!(req.try_recv(), Err(RecvError::WouldBlock), "the request died with its connection");
+    assert_eq!(
+        req.try_recv(),
+        Err(RecvError::WouldBlock),
+        "the request died with its connection"
+    );
     send(&req, "two");
     let asked = second.recv();
     second.send(&[&asked[0], b"", b"answer"]);
@@ -325,14 +365,20 @@ fn relaxed_req_asks_again_and_the_connection_comes_back() {
 #[test]
 fn correlate_drops_late_replies_of_earlier_requests() {
     let context = Context::new();
-    let req = socket_with(&context, Req, options().req_relaxed(true).req_correlate(true));
+    let req = socket_with(
+        &context,
+        Req,
+        options().req_relaxed(true).req_correlate(true),
+    );
     let endpoint = req.bind(&fresh("tcp")).unwrap();
     let mut peer = Raw::connect_as(&endpoint, "ROUTER");
     await_peers(&req, 1);
     let mut ids = Vec::new();
     for n in 0..3u8 {
         send(&req, [n]);
-        let [id, empty, body] = &peer.recv()[..] else { panic!("three frames") };
+        let [id, empty, body] = &peer.recv()[..] else {
+            panic!("three frames")
+        };
         assert_eq!((id.len(), empty.len(), &body[..]), (4, 0, &[n][..]));
         assert!(!ids.contains(id), "each request has its own number");
         ids.push(id.clone());
@@ -351,7 +397,8 @@ fn relaxed_req_throws_away_what_was_there_before_the_request() {
     each_transport(|context, transport| {
         let router = socket(context, Router);
         let req = socket_with(context, Req, options().req_relaxed(true));
-        req.connect(&router.bind(&fresh(transport)).unwrap()).unwrap();
+        req.connect(&router.bind(&fresh(transport)).unwrap())
+            .unwrap();
         send(&req, "one");
         let asked = recv(&router);
         send(&router, message([&asked[0], b"", b"late"]));
@@ -412,7 +459,8 @@ fn router_calls_peers_by_the_ids_they_chose() {
         for kind in [Req, Dealer, Router] {
             let router = socket_with(context, Router, options().routing_id("server"));
             let peer = socket_with(context, kind, options().routing_id("PEER2"));
-            peer.connect(&router.bind(&fresh(transport)).unwrap()).unwrap();
+            peer.connect(&router.bind(&fresh(transport)).unwrap())
+                .unwrap();
             if kind == Router {
                 // It has to know whom to send to: the name comes with the handshake.
                 await_peers(&peer, 1);
@@ -431,7 +479,9 @@ fn either_side_of_a_router_may_bind() {
     each_transport(|context, transport| {
         let dealer = socket_with(context, Dealer, options().routing_id("worker"));
         let router = socket(context, Router);
-        router.connect(&dealer.bind(&fresh(transport)).unwrap()).unwrap();
+        router
+            .connect(&dealer.bind(&fresh(transport)).unwrap())
+            .unwrap();
         router.set("router-mandatory", "1").unwrap();
         // The name is known once the handshake is done.
         await_peers(&router, 1);
@@ -456,7 +506,10 @@ fn router_forgets_a_peer_that_left() {
             assert_eq!(recv(&dealer).body(), &[round]);
             drop(dealer);
             await_peers(&router, 0);
-            refused(router.try_send(message([b"same", b"x"])), SendErrorKind::Unroutable);
+            refused(
+                router.try_send(message([b"same", b"x"])),
+                SendErrorKind::Unroutable,
+            );
         }
     });
 }
@@ -489,7 +542,10 @@ fn last_words_survive_a_look() {
                 send(&socket, "too late");
             }
             assert!(!socket.is_readable());
-            assert!(socket.stats().peers.is_empty(), "nothing is left of the peer");
+            assert!(
+                socket.stats().peers.is_empty(),
+                "nothing is left of the peer"
+            );
         }
     });
 }
@@ -520,7 +576,11 @@ fn router_refuses_a_second_peer_of_the_same_id() {
         hasty.await_end();
     }
     recv_nothing(&router);
-    assert_eq!(router.stats().peers.len(), 1, "nothing is kept of those refused");
+    assert_eq!(
+        router.stats().peers.len(),
+        1,
+        "nothing is kept of those refused"
+    );
     send(&router, message([b"same", b"still there"]));
     assert_eq!(first.recv(), [b"still there"]);
 }
@@ -538,8 +598,17 @@ fn router_with_handover_gives_the_id_to_the_newer_peer() {
     eventually("it has arrived", || router.stats().queued_in == 1);
     let mut second = Raw::connect(&endpoint).shake("DEALER", b"same");
     first.await_end();
-    assert!(await_event(&monitor, EventKind::Closed).cause.unwrap().contains("took over"));
-    assert_eq!(recv_text(&router), ["same", "unread"], "what the older had sent");
+    assert!(
+        await_event(&monitor, EventKind::Closed)
+            .cause
+            .unwrap()
+            .contains("took over")
+    );
+    assert_eq!(
+        recv_text(&router),
+        ["same", "unread"],
+        "what the older had sent"
+    );
     send(&router, message([b"same", b"to the newer"]));
     assert_eq!(second.recv(), [b"to the newer"]);
     second.send(&[b"second"]);
@@ -551,10 +620,16 @@ fn router_with_handover_gives_the_id_to_the_newer_peer() {
 fn handover_works_over_inproc() {
     let context = Context::new();
     for handover in [false, true] {
-        let router = socket_with(&context, Router, options().router_handover(handover).router_mandatory(true));
+        let router = socket_with(
+            &context,
+            Router,
+            options().router_handover(handover).router_mandatory(true),
+        );
         let endpoint = router.bind(&fresh("inproc")).unwrap();
         let dealers = [(); 2].map(|()| socket_with(&context, Dealer, options().routing_id("same")));
-        dealers.iter().for_each(|dealer| dealer.connect(&endpoint).unwrap());
+        dealers
+            .iter()
+            .for_each(|dealer| dealer.connect(&endpoint).unwrap());
         send(&router, message([b"same", b"x"]));
         assert_eq!(recv_text(&dealers[usize::from(handover)]), ["x"]);
         recv_nothing(&dealers[usize::from(!handover)]);
@@ -572,16 +647,24 @@ fn connect_routing_id_names_a_peer_before_it_is_there() {
             router.set("connect-routing-id", name).unwrap();
             router.connect(&endpoint).unwrap();
             // At once: the queue is there before the connection.
-            router.try_send(message([name.as_bytes(), b"early"])).unwrap();
+            router
+                .try_send(message([name.as_bytes(), b"early"]))
+                .unwrap();
         }
         for (dealer, name) in dealers.iter().zip(["a", "b"]) {
             assert_eq!(recv_text(dealer), ["early"]);
             send(dealer, "hi");
-            assert_eq!(recv_text(&router), [name, "hi"], "the given name, not the peer's own");
+            assert_eq!(
+                recv_text(&router),
+                [name, "hi"],
+                "the given name, not the peer's own"
+            );
         }
         // It is used up: the next peer has its own.
         let third = socket_with(context, Dealer, options().routing_id("own"));
-        router.connect(&third.bind(&fresh(transport)).unwrap()).unwrap();
+        router
+            .connect(&third.bind(&fresh(transport)).unwrap())
+            .unwrap();
         send(&third, "hi");
         assert_eq!(recv_text(&router), ["own", "hi"]);
     });
@@ -589,18 +672,24 @@ fn connect_routing_id_names_a_peer_before_it_is_there() {
 
 #[test]
 fn a_routing_id_is_not_given_twice() {
-    let context = Context::new();
-    let router = socket(&context, Router);
-    let monitor = router.monitor();
-    let dealers = [(); 2].map(|()| socket(&context, Dealer));
-    for dealer in &dealers {
-        router.set("connect-routing-id", "name").unwrap();
-        router.connect(&dealer.bind(&fresh("tcp")).unwrap()).unwrap();
-    }
-    assert!(await_event(&monitor, EventKind::Closed).cause.unwrap().contains("CONNECT_ROUTING_ID"));
-    send(&router, message([b"name", b"x"]));
-    assert_eq!(recv_text(&dealers[0]), ["x"]);
-    recv_nothing(&dealers[1]);
+    each_transport(|context, transport| {
+        let router = socket(context, Router);
+        let monitor = router.monitor();
+        let dealers = [(); 2].map(|()| socket(context, Dealer));
+        for dealer in &dealers {
+            router.set("connect-routing-id", "name").unwrap();
+            router.connect(&dealer.bind(&fresh(transport)).unwrap()).unwrap();
+        }
+        let refused = await_event(&monitor, EventKind::Closed);
+        assert!(refused.cause.unwrap().contains("CONNECT_ROUTING_ID"));
+        assert_eq!(router.stats().peers.len(), 1);
+        send(&router, message([b"name", b"x"]));
+        assert_eq!(recv_text(&dealers[0]), ["x"]);
+        send(&dealers[0], "y");
+        assert_eq!(recv_text(&router), ["name", "y"]);
+        recv_nothing(&dealers[1]);
+        assert_eq!(dealers[1].stats().connections, 0);
+    });
 }
 
 #[test]
@@ -609,15 +698,29 @@ fn probe_introduces_a_socket_to_a_router() {
         for kind in [Req, Dealer, Router] {
             let router = socket(context, Router);
             let endpoint = router.bind(&fresh(transport)).unwrap();
-            let prober = socket_with(context, kind, options().probe_router(true).routing_id("probe"));
+            let prober = socket_with(
+                context,
+                kind,
+                options().probe_router(true).routing_id("probe"),
+            );
             prober.connect(&endpoint).unwrap();
-            assert_eq!(recv_text(&router), ["probe", ""], "{kind:?} over {transport}");
+            assert_eq!(
+                recv_text(&router),
+                ["probe", ""],
+                "{kind:?} over {transport}"
+            );
             recv_nothing(&router);
         }
         let router = socket_with(context, Router, options().probe_router(true));
         let dealer = socket(context, Dealer);
-        dealer.connect(&router.bind(&fresh(transport)).unwrap()).unwrap();
-        assert_eq!(recv_text(&dealer), [""], "a ROUTER that is connected to introduces itself as well");
+        dealer
+            .connect(&router.bind(&fresh(transport)).unwrap())
+            .unwrap();
+        assert_eq!(
+            recv_text(&dealer),
+            [""],
+            "a ROUTER that is connected to introduces itself as well"
+        );
     });
 }
 
@@ -642,7 +745,9 @@ fn a_message_of_an_address_alone_sends_nothing() {
     each_transport(|context, transport| {
         let router = socket_with(context, Router, options().router_mandatory(true));
         let dealer = socket_with(context, Dealer, options().routing_id("peer"));
-        dealer.connect(&router.bind(&fresh(transport)).unwrap()).unwrap();
+        dealer
+            .connect(&router.bind(&fresh(transport)).unwrap())
+            .unwrap();
         await_peers(&router, 1);
         send(&router, "peer");
         recv_nothing(&dealer);
@@ -655,7 +760,14 @@ fn a_message_of_an_address_alone_sends_nothing() {
 fn types_that_do_not_fit_are_refused_in_words() {
     let context = Context::new();
     use xebec::SocketType::{Pub, Pull, Push, Sub};
-    for (bound, connecting) in [(Req, Req), (Req, Dealer), (Rep, Rep), (Rep, Router), (Pub, Pull), (Push, Sub)] {
+    for (bound, connecting) in [
+        (Req, Req),
+        (Req, Dealer),
+        (Rep, Rep),
+        (Rep, Router),
+        (Pub, Pull),
+        (Push, Sub),
+    ] {
         for transport in ["tcp", "ipc"] {
             let bound = socket(&context, bound);
             let monitor = bound.monitor();
@@ -666,13 +778,21 @@ fn types_that_do_not_fit_are_refused_in_words() {
             for monitor in [&monitor, &theirs] {
                 let refused = await_event(monitor, EventKind::HandshakeFailedProtocol);
                 let cause = refused.cause.unwrap();
-                assert!(cause.contains(bound.kind().name()) && cause.contains(connecting.kind().name()), "{cause}");
+                assert!(
+                    cause.contains(bound.kind().name()) && cause.contains(connecting.kind().name()),
+                    "{cause}"
+                );
             }
             assert_eq!(bound.stats().connections, 0);
         }
         let socket = socket(&context, bound);
         let endpoint = socket.bind(&fresh("inproc")).unwrap();
-        let refused = support::socket(&context, connecting).connect(&endpoint).unwrap_err();
-        assert!(refused.to_string().contains("does not talk to"), "{refused}");
+        let refused = support::socket(&context, connecting)
+            .connect(&endpoint)
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("does not talk to"),
+            "{refused}"
+        );
     }
 }

@@ -24,12 +24,20 @@ fn assert_blocks(socket: &Socket, message: &Message) {
 
     let since = Instant::now();
     refusals.push(socket.send_timeout(message.clone(), wait));
-    assert!(since.elapsed() >= wait, "send_timeout gave up after {:?}", since.elapsed());
+    assert!(
+        since.elapsed() >= wait,
+        "send_timeout gave up after {:?}",
+        since.elapsed()
+    );
 
     socket.set("sndtimeo", "20").unwrap();
     let since = Instant::now();
     refusals.push(socket.send(message.clone()));
-    assert!(since.elapsed() >= wait, "send gave up after {:?}", since.elapsed());
+    assert!(
+        since.elapsed() >= wait,
+        "send gave up after {:?}",
+        since.elapsed()
+    );
     socket.set("sndtimeo", "0").unwrap();
     refusals.push(socket.send(message.clone()));
     socket.set("sndtimeo", "infinite").unwrap();
@@ -41,7 +49,11 @@ fn assert_blocks(socket: &Socket, message: &Message) {
     }
     assert!(poll_once(socket.send_async(message.clone())).is_pending());
     let after = socket.stats();
-    assert_eq!((after.messages_out, after.dropped), (before.messages_out, before.dropped), "nothing was sent or dropped");
+    assert_eq!(
+        (after.messages_out, after.dropped),
+        (before.messages_out, before.dropped),
+        "nothing was sent or dropped"
+    );
 }
 
 /// A call that waits for room goes on when there is some: a blocked thread, and a task.
@@ -71,8 +83,14 @@ fn assert_drops(socket: &Socket, message: &Message, expected: impl Fn(Drops) -> 
     socket.try_send(message.clone()).unwrap();
     socket.send(message.clone()).unwrap();
     socket.send_timeout(message.clone(), PATIENCE).unwrap();
-    assert_eq!(poll_once(socket.send_async(message.clone())), std::task::Poll::Ready(Ok(())));
-    assert!(since.elapsed() < Duration::from_secs(5), "it does not block");
+    assert_eq!(
+        poll_once(socket.send_async(message.clone())),
+        std::task::Poll::Ready(Ok(()))
+    );
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "it does not block"
+    );
     let after = socket.stats();
     assert_eq!(expected(after.dropped) - before, 4, "{after:?}");
 }
@@ -145,7 +163,11 @@ fn blocks_while_connecting(kind: SocketType) {
 fn blocks_while_peer_does_not_read(kind: SocketType) {
     let context = Context::new();
     let listener = RawListener::new();
-    let socket = Arc::new(socket_with(&context, kind, options_of(kind).sndhwm(5).sndbuf(16 * 1024)));
+    let socket = Arc::new(socket_with(
+        &context,
+        kind,
+        options_of(kind).sndhwm(5).sndbuf(16 * 1024),
+    ));
     socket.connect(&listener.endpoint()).unwrap();
     let mut peer = listener.accept_as(peer_of(kind).name());
     await_peers(&*socket, 1);
@@ -193,7 +215,9 @@ fn blocks_only_when_every_peer_is_full(kind: SocketType) {
     let peers = [2, 5].map(|rcvhwm| socket_with(&context, peer_of(kind), options().rcvhwm(rcvhwm)));
     let socket = Arc::new(socket_with(&context, kind, options_of(kind).sndhwm(1)));
     for peer in &peers {
-        socket.connect(&peer.bind(&fresh("inproc")).unwrap()).unwrap();
+        socket
+            .connect(&peer.bind(&fresh("inproc")).unwrap())
+            .unwrap();
     }
     let message = Message::from("x");
     for n in 0..9 {
@@ -235,6 +259,94 @@ blocking_rows! {
 }
 
 #[test]
+fn high_water_marks_are_exact() {
+    for (sndhwm, rcvhwm) in [(1, 1), (1, 7), (7, 1), (100, 23), (1000, 1000)] {
+        // Inproc: the sum, whoever connects, and whether or not anybody is bound yet.
+        for (early, binds) in [(false, Push), (false, Pull), (true, Pull)] {
+            let context = Context::new();
+            let push = socket_with(&context, Push, options().sndhwm(sndhwm));
+            let pull = socket_with(&context, Pull, options().rcvhwm(rcvhwm));
+            let endpoint = fresh("inproc");
+            let mut accepted = 0;
+            match (early, binds) {
+                (true, _) => {
+                    push.connect(&endpoint).unwrap();
+                    while push.try_send("x").is_ok() {
+                        accepted += 1;
+                    }
+                    assert_eq!(accepted, sndhwm, "before there is a peer");
+                    pull.bind(&endpoint).unwrap();
+                }
+                (false, Push) => {
+                    push.bind(&endpoint).unwrap();
+                    pull.connect(&endpoint).unwrap();
+                }
+                (false, _) => {
+                    pull.bind(&endpoint).unwrap();
+                    push.connect(&endpoint).unwrap();
+                }
+            }
+            while push.try_send("x").is_ok() {
+                accepted += 1;
+            }
+            assert_eq!(accepted, sndhwm + rcvhwm);
+            // One taken, one more accepted.
+            for _ in 0..5 {
+                recv(&pull);
+                send(&push, "x");
+                assert!(push.try_send("x").is_err());
+            }
+        }
+        // Before the handshake: exactly SNDHWM.
+        let context = Context::new();
+        let silent = RawListener::new();
+        let push = socket_with(&context, Push, options().sndhwm(sndhwm));
+        push.connect(&silent.endpoint()).unwrap();
+        let _peer = silent.accept();
+        let accepted = std::iter::from_fn(|| push.try_send("x").ok()).count();
+        assert_eq!((accepted, push.stats().queued_out), (sndhwm, sndhwm as u64));
+        // Decoded while the application is away: exactly RCVHWM.
+        let pull = socket_with(&context, Pull, options().rcvhwm(rcvhwm));
+        let mut peer = Raw::connect_as(&pull.bind(&fresh("tcp")).unwrap(), "PUSH");
+        peer.write(&frame(0, b"x").repeat(3000));
+        eventually("all that may be is decoded", || {
+            pull.stats().queued_in == rcvhwm as u64
+        });
+        drain(&pull, 3000, rcvhwm as u64);
+    }
+}
+
+/// Receives this many messages, and never are more than `most` decoded ahead.
+fn drain(pull: &Socket, messages: usize, most: u64) {
+    for _ in 0..messages {
+        recv(pull);
+        assert!(pull.stats().queued_in <= most);
+    }
+    recv_nothing(pull);
+}
+
+#[test]
+fn a_mark_of_zero_is_no_limit() {
+    let context = Context::new();
+    let silent = RawListener::new();
+    let push = socket_with(&context, Push, options().sndhwm(0));
+    push.connect(&silent.endpoint()).unwrap();
+    for (sndhwm, rcvhwm) in [(0, 1), (1, 0), (0, 0)] {
+        let push = socket_with(&context, Push, options().sndhwm(sndhwm));
+        let pull = socket_with(&context, Pull, options().rcvhwm(rcvhwm));
+        push.connect(&pull.bind(&fresh("inproc")).unwrap()).unwrap();
+        (0..10_000).for_each(|_| push.try_send("x").unwrap());
+        assert_eq!(pull.stats().queued_in, 10_000);
+    }
+    (0..10_000).for_each(|_| push.try_send("x").unwrap());
+    assert_eq!(push.stats().queued_out, 10_000);
+    let pull = socket_with(&context, Pull, options().rcvhwm(0));
+    let mut peer = Raw::connect_as(&pull.bind(&fresh("tcp")).unwrap(), "PUSH");
+    peer.write(&frame(0, b"x").repeat(10_000));
+    eventually("all are decoded", || pull.stats().queued_in == 10_000);
+}
+
+#[test]
 fn a_full_peer_is_passed_over() {
     for kind in [Req, Dealer, Push] {
         blocks_only_when_every_peer_is_full(kind);
@@ -261,7 +373,11 @@ fn no_peer(kind: SocketType) {
         // IMMEDIATE it does not.
         let absent = match transport {
             "tcp" => "tcp://127.0.0.1:1".to_owned(),
-            "ipc" => format!("ipc://{}/nobody-{}", std::env::temp_dir().display(), std::process::id()),
+            "ipc" => format!(
+                "ipc://{}/nobody-{}",
+                std::env::temp_dir().display(),
+                std::process::id()
+            ),
             _ => fresh("inproc"),
         };
         let connected = socket_with(&context, kind, options_of(kind).sndhwm(3));
@@ -283,7 +399,13 @@ fn with_immediate_a_connection_that_was_lost_takes_nothing() {
     for kind in [Req, Dealer, Push, Pair] {
         let context = Context::new();
         let listener = RawListener::new();
-        let socket = socket_with(&context, kind, options_of(kind).immediate(true).reconnect_ivl(Duration::from_secs(600)));
+        let socket = socket_with(
+            &context,
+            kind,
+            options_of(kind)
+                .immediate(true)
+                .reconnect_ivl(Duration::from_secs(600)),
+        );
         socket.connect(&listener.endpoint()).unwrap();
         let mut peer = listener.accept_as(peer_of(kind).name());
         await_peers(&socket, 1);
@@ -332,14 +454,22 @@ fn router_drops_at_sndhwm_and_counts() {
     });
     let stats = socket.stats();
     assert_eq!(stats.queued_out, 5);
-    assert_eq!(stats.messages_out + stats.dropped.high_water_mark, sent, "each message is accounted for");
+    assert_eq!(
+        stats.messages_out + stats.dropped.high_water_mark,
+        sent,
+        "each message is accounted for"
+    );
     assert_drops(&socket, &message, |dropped| dropped.high_water_mark);
 }
 
 #[test]
 fn router_with_mandatory_blocks_at_sndhwm() {
     let context = Context::new();
-    let (socket, mut peer, id) = addressed(&context, Router, options().sndhwm(5).sndbuf(16 * 1024).router_mandatory(true));
+    let (socket, mut peer, id) = addressed(
+        &context,
+        Router,
+        options().sndhwm(5).sndbuf(16 * 1024).router_mandatory(true),
+    );
     let message: Message = [&id[..], &[7; 64 * 1024]].into_iter().collect();
     fill(&socket, &message);
     assert_eq!(socket.stats().queued_out, 5);
@@ -356,7 +486,11 @@ fn router_with_mandatory_blocks_at_sndhwm() {
 #[test]
 fn router_that_waits_for_a_full_peer_is_told_when_the_peer_leaves() {
     let context = Context::new();
-    let (socket, peer, id) = addressed(&context, Router, options().sndhwm(2).sndbuf(16 * 1024).router_mandatory(true));
+    let (socket, peer, id) = addressed(
+        &context,
+        Router,
+        options().sndhwm(2).sndbuf(16 * 1024).router_mandatory(true),
+    );
     let message: Message = [&id[..], &[7; 64 * 1024]].into_iter().collect();
     fill(&socket, &message);
     let waiting = Working::start({
@@ -366,7 +500,10 @@ fn router_that_waits_for_a_full_peer_is_told_when_the_peer_leaves() {
     waiting.await_asleep();
     drop(peer);
     let refused = waiting.join().unwrap_err();
-    assert_eq!((refused.kind, refused.message), (SendErrorKind::Unroutable, message));
+    assert_eq!(
+        (refused.kind, refused.message),
+        (SendErrorKind::Unroutable, message)
+    );
 }
 
 #[test]
@@ -380,7 +517,11 @@ fn router_drops_for_peers_it_does_not_know() {
     }
     router.set("router-mandatory", "1").unwrap();
     assert_fails(&router, &message, SendErrorKind::Unroutable);
-    assert_eq!(router.stats().dropped.unroutable, 12, "what comes back is not dropped");
+    assert_eq!(
+        router.stats().dropped.unroutable,
+        12,
+        "what comes back is not dropped"
+    );
 }
 
 #[test]
@@ -406,7 +547,11 @@ fn stream_fails_for_peers_it_does_not_know() {
     let context = Context::new();
     let stream = socket(&context, Stream);
     stream.bind(&fresh("tcp")).unwrap();
-    assert_fails(&stream, &message([b"nobody", b"x"]), SendErrorKind::Unroutable);
+    assert_fails(
+        &stream,
+        &message([b"nobody", b"x"]),
+        SendErrorKind::Unroutable,
+    );
 }
 
 #[test]
@@ -424,7 +569,10 @@ fn rep_drops_a_reply_to_a_full_peer_and_does_not_block() {
             0 => rep.send(large()).unwrap(),
             1 => rep.try_send(large()).unwrap(),
             2 => rep.send_timeout(large(), PATIENCE).unwrap(),
-            _ => assert_eq!(poll_once(rep.send_async(large())), std::task::Poll::Ready(Ok(()))),
+            _ => assert_eq!(
+                poll_once(rep.send_async(large())),
+                std::task::Poll::Ready(Ok(()))
+            ),
         }
         assert!(since.elapsed() < PATIENCE / 2, "it shall not block");
         sent += 1;
@@ -475,20 +623,31 @@ fn publishers_drop_the_newest_for_a_full_subscriber_only() {
 
         let mut sent = 0u32;
         while publisher.stats().dropped.high_water_mark < 20 {
-            let body: Message = [&sent.to_be_bytes()[..], &[7; 64 * 1024]].into_iter().collect();
+            let body: Message = [&sent.to_be_bytes()[..], &[7; 64 * 1024]]
+                .into_iter()
+                .collect();
             publisher.send(body).unwrap();
             let got = std::iter::repeat_with(|| recv(&fast)).find(|got| got.body() != "probe");
-            assert_eq!(got.unwrap().first(), &sent.to_be_bytes(), "the other subscriber misses nothing");
+            assert_eq!(
+                got.unwrap().first(),
+                &sent.to_be_bytes(),
+                "the other subscriber misses nothing"
+            );
             sent += 1;
         }
         let stats = publisher.stats();
-        assert_eq!(stats.messages_out - before + stats.dropped.high_water_mark, 2 * u64::from(sent));
+        assert_eq!(
+            stats.messages_out - before + stats.dropped.high_water_mark,
+            2 * u64::from(sent)
+        );
         assert_eq!(stats.queued_out, 5);
         // What the slow one gets is the oldest: those that were sent while there was room.
         let kept = sent - u32::try_from(stats.dropped.high_water_mark).unwrap();
         let mut last = None;
         for _ in 0..kept {
-            let got = std::iter::repeat_with(|| slow.recv()).find(|got| got[0] != b"probe").unwrap();
+            let got = std::iter::repeat_with(|| slow.recv())
+                .find(|got| got[0] != b"probe")
+                .unwrap();
             let got = u32::from_be_bytes(got[0][..].try_into().unwrap());
             assert!(last.is_none_or(|last| got > last), "in order");
             last = Some(got);
@@ -510,7 +669,11 @@ fn await_topic_holders(publisher: &Socket, n: usize) {
 fn publishers_with_nodrop_block_at_sndhwm() {
     for kind in [Pub, Xpub] {
         let context = Context::new();
-        let publisher = Arc::new(socket_with(&context, kind, options().sndhwm(5).sndbuf(16 * 1024).xpub_nodrop(true)));
+        let publisher = Arc::new(socket_with(
+            &context,
+            kind,
+            options().sndhwm(5).sndbuf(16 * 1024).xpub_nodrop(true),
+        ));
         let endpoint = publisher.bind(&fresh("tcp")).unwrap();
         let mut slow = Raw::connect_as(&endpoint, "SUB");
         slow.write(&frame(0, b"\x01"));
@@ -590,7 +753,10 @@ fn xsub_drops_its_own_messages_at_sndhwm() {
     let mut own = 0;
     while topics.len() < 100 || own < 5 {
         let (flags, body) = peer.read_frame();
-        match body.strip_prefix(b"\x09SUBSCRIBE").filter(|_| flags & 4 != 0) {
+        match body
+            .strip_prefix(b"\x09SUBSCRIBE")
+            .filter(|_| flags & 4 != 0)
+        {
             Some(topic) => topics.push(topic[0]),
             None => own += u32::from(body == b"upstream"),
         }
@@ -611,7 +777,11 @@ fn xsub_without_a_publisher_drops_its_own_messages_and_counts() {
 fn a_type_that_does_not_send_or_receive_says_so() {
     let context = Context::new();
     for kind in [Sub, Pull] {
-        assert_fails(&socket(&context, kind), &"x".into(), SendErrorKind::Unsupported);
+        assert_fails(
+            &socket(&context, kind),
+            &"x".into(),
+            SendErrorKind::Unsupported,
+        );
     }
     for kind in [Pub, Push] {
         let socket = socket(&context, kind);
@@ -663,10 +833,18 @@ fn pushes_back(kind: SocketType, envelope: &[&[u8]]) {
     let mut bodies: Vec<&[u8]> = envelope.to_vec();
     let body = [7; BODY];
     bodies.push(&body);
-    let wire: Vec<u8> = bodies.iter().enumerate().flat_map(|(i, body)| frame(u8::from(i + 1 < bodies.len()), body)).collect();
+    let wire: Vec<u8> = bodies
+        .iter()
+        .enumerate()
+        .flat_map(|(i, body)| frame(u8::from(i + 1 < bodies.len()), body))
+        .collect();
 
     let taken = peer.flood(&wire);
-    assert_eq!(socket.stats().queued_in, 5, "decoded while the application is away");
+    assert_eq!(
+        socket.stats().queued_in,
+        5,
+        "decoded while the application is away"
+    );
     let whole = taken / wire.len();
     // The rest of the message that was cut short by the last write.
     let rest = (wire.len() - taken % wire.len()) % wire.len();
@@ -727,7 +905,10 @@ fn stream_pushes_back_at_rcvhwm() {
     let mut peer = Raw::connect(&endpoint);
     let taken = peer.flood(&[7; 16 * 1024]);
     assert_eq!(stream.stats().queued_in, 2);
-    assert!(recv(&stream).body().is_empty(), "the notice of the connection");
+    assert!(
+        recv(&stream).body().is_empty(),
+        "the notice of the connection"
+    );
     let mut got = 0;
     while got < taken {
         got += recv(&stream).body().len();
@@ -745,9 +926,12 @@ fn subscriptions_do_not_count_against_rcvhwm() {
         let endpoint = publisher.bind(&fresh("tcp")).unwrap();
         let mut peer = Raw::connect_as(&endpoint, "SUB");
         let mut wire = Vec::new();
-        (0..10_000u32).for_each(|topic| wire.extend(frame(0, &[&[1][..], &topic.to_be_bytes()].concat())));
+        (0..10_000u32)
+            .for_each(|topic| wire.extend(frame(0, &[&[1][..], &topic.to_be_bytes()].concat())));
         peer.write(&wire);
-        eventually("all subscriptions are taken in", || publisher.topics() == Some(10_000));
+        eventually("all subscriptions are taken in", || {
+            publisher.topics() == Some(10_000)
+        });
     }
 }
 
@@ -766,7 +950,9 @@ fn a_subscriber_at_rcvhwm_makes_its_publisher_drop() {
         sent += 1;
         assert!(sent < 100_000);
     }
-    eventually("the subscriber has all that it may hold", || sub.stats().queued_in == 5);
+    eventually("the subscriber has all that it may hold", || {
+        sub.stats().queued_in == 5
+    });
     let kept = sent - publisher.stats().dropped.high_water_mark;
     for _ in 0..kept {
         recv(&sub);

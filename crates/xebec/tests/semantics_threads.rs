@@ -37,10 +37,29 @@ fn everything_may_cross_threads() {
     fn send<T: Send>() {}
     send_sync::<Context>();
     send_sync::<Socket>();
-    send_sync::<(xebec::Pair, xebec::Pub, xebec::Sub, xebec::Req, xebec::Rep, xebec::Dealer)>();
-    send_sync::<(xebec::Router, xebec::Pull, xebec::Push, xebec::Xpub, xebec::Xsub, xebec::Stream)>();
+    send_sync::<(
+        xebec::Pair,
+        xebec::Pub,
+        xebec::Sub,
+        xebec::Req,
+        xebec::Rep,
+        xebec::Dealer,
+    )>();
+    send_sync::<(
+        xebec::Router,
+        xebec::Pull,
+        xebec::Push,
+        xebec::Xpub,
+        xebec::Xsub,
+        xebec::Stream,
+    )>();
     send_sync::<(Message, xebec::Frame, xebec::Monitor, xebec::Stats)>();
-    send::<(xebec::RecvFuture<'_>, xebec::SendFuture<'_>, xebec::Incoming<'_>, xebec::Outgoing<'_>)>();
+    send::<(
+        xebec::RecvFuture<'_>,
+        xebec::SendFuture<'_>,
+        xebec::Incoming<'_>,
+        xebec::Outgoing<'_>,
+    )>();
 }
 
 #[test]
@@ -50,16 +69,20 @@ fn two_threads_that_wait_are_both_served() {
             let context = Context::new();
             let pull = shared(socket(&context, Pull));
             let push = socket(&context, Push);
-            push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+            push.connect(&pull.bind(&fresh(transport)).unwrap())
+                .unwrap();
             await_peers(&*pull, 1);
             for _ in 0..20 {
                 let waiting = [(); 2].map(|()| receiving(&pull));
                 send(&push, "a");
                 if !at_once {
-                    eventually("the first is served", || waiting.iter().any(Working::is_done));
+                    eventually("the first is served", || {
+                        waiting.iter().any(Working::is_done)
+                    });
                 }
                 send(&push, "b");
-                let mut got = waiting.map(|thread| thread.join().unwrap().to_string_lossy().into_owned());
+                let mut got =
+                    waiting.map(|thread| thread.join().unwrap().to_string_lossy().into_owned());
                 got.sort();
                 assert_eq!(got, ["a", "b"], "{transport}");
             }
@@ -73,7 +96,8 @@ fn eight_threads_that_wait_are_served_by_one_burst() {
         let context = Context::new();
         let pull = shared(socket(&context, Pull));
         let push = socket(&context, Push);
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         await_peers(&*pull, 1);
         for _ in 0..10 {
             let waiting = [(); 8].map(|()| receiving(&pull));
@@ -92,7 +116,8 @@ fn threads_that_receive_share_what_comes() {
         let context = Context::new();
         let pull = shared(socket(&context, Pull));
         let push = socket_with(&context, Push, xebec::Options::new());
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         let threads = [(); 3].map(|()| {
             let pull = pull.clone();
             Working::start(move || {
@@ -103,7 +128,10 @@ fn threads_that_receive_share_what_comes() {
                         return got;
                     }
                     let n = u64::from_be_bytes(message.body().as_bytes().try_into().unwrap());
-                    assert!(got.last().is_none_or(|&last| n > last), "each sees a part of the order");
+                    assert!(
+                        got.last().is_none_or(|&last| n > last),
+                        "each sees a part of the order"
+                    );
                     got.push(n);
                 }
             })
@@ -114,7 +142,11 @@ fn threads_that_receive_share_what_comes() {
         (0..3).for_each(|_| send(&push, message([b"the", b"end"])));
         let mut all: Vec<u64> = threads.into_iter().flat_map(Working::join).collect();
         all.sort_unstable();
-        assert_eq!(all, (0..MESSAGES).collect::<Vec<_>>(), "{transport}: each message once");
+        assert_eq!(
+            all,
+            (0..MESSAGES).collect::<Vec<_>>(),
+            "{transport}: each message once"
+        );
     }
 }
 
@@ -125,13 +157,22 @@ fn threads_that_send_do_not_mix_their_frames() {
         let context = Context::new();
         let pull = socket(&context, Pull);
         let push = shared(socket_with(&context, Push, xebec::Options::new()));
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         let threads: Vec<_> = (0..4u8)
             .map(|who| {
                 let push = push.clone();
                 Working::start(move || {
                     for n in 0..MESSAGES {
-                        send(&*push, message([&[who], &n.to_be_bytes(), &vec![who; n as usize % 500], &[who]]));
+                        send(
+                            &*push,
+                            message([
+                                &[who],
+                                &n.to_be_bytes(),
+                                &vec![who; n as usize % 500],
+                                &[who],
+                            ]),
+                        );
                     }
                 })
             })
@@ -190,8 +231,16 @@ fn a_blocked_sender_does_not_take_the_receivers_wake_up_or_give_its_own_away() {
     for transport in TRANSPORTS {
         for kind in [Dealer, Pair] {
             let context = Context::new();
-            let far = socket_with(&context, kind, options().rcvhwm(1).sndhwm(0).rcvbuf(16 * 1024));
-            let near = shared(socket_with(&context, kind, options().sndhwm(1).rcvhwm(0).sndbuf(16 * 1024)));
+            let far = socket_with(
+                &context,
+                kind,
+                options().rcvhwm(1).sndhwm(0).rcvbuf(16 * 1024),
+            );
+            let near = shared(socket_with(
+                &context,
+                kind,
+                options().sndhwm(1).rcvhwm(0).sndbuf(16 * 1024),
+            ));
             near.connect(&far.bind(&fresh(transport)).unwrap()).unwrap();
             await_peers(&far, 1);
             let body = Message::from(vec![7; 64 * 1024]);
@@ -211,7 +260,9 @@ fn a_blocked_sender_does_not_take_the_receivers_wake_up_or_give_its_own_away() {
                     let _ = far.recv_timeout(Duration::from_millis(5));
                     senders.iter().all(Working::is_done)
                 });
-                senders.into_iter().for_each(|sender| sender.join().unwrap());
+                senders
+                    .into_iter()
+                    .for_each(|sender| sender.join().unwrap());
                 assert!(!receiver.is_done());
                 send(&far, "done");
                 receiver.join().unwrap();
@@ -227,7 +278,8 @@ fn a_poll_and_a_receive_may_wait_for_the_same_socket() {
         let context = Context::new();
         let pull = shared(socket(&context, Pull));
         let push = socket(&context, Push);
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         await_peers(&*pull, 1);
         for _ in 0..20 {
             let polling = Working::start({
@@ -254,7 +306,8 @@ fn a_socket_may_move_between_threads() {
         let context = Context::new();
         let mut pull = socket(&context, Pull);
         let mut push = socket(&context, Push);
-        push.connect(&pull.bind(&fresh(transport)).unwrap()).unwrap();
+        push.connect(&pull.bind(&fresh(transport)).unwrap())
+            .unwrap();
         for n in 0..50u8 {
             push = Working::start(move || {
                 send(&push, [n]);
@@ -325,13 +378,18 @@ fn many_threads_pass_messages_back_and_forth_without_end() {
                 let (to, sum) = (to.clone(), total.clone());
                 threads.push(Working::start(move || {
                     for _ in 0..EACH {
-                        let got = u64::from_be_bytes(recv(&*to).body().as_bytes().try_into().unwrap());
+                        let got =
+                            u64::from_be_bytes(recv(&*to).body().as_bytes().try_into().unwrap());
                         sum.fetch_sub(got, Ordering::Relaxed);
                     }
                 }));
             }
         }
         threads.into_iter().for_each(Working::join);
-        assert_eq!(total.load(Ordering::Relaxed), 0, "{transport}: all that was sent was received, once");
+        assert_eq!(
+            total.load(Ordering::Relaxed),
+            0,
+            "{transport}: all that was sent was received, once"
+        );
     }
 }

@@ -276,7 +276,10 @@ impl Options {
 
     /// An error if an option that a socket gets when it is made is not what it was then.
     pub(crate) fn check_late(&self, before: &Options) -> Result<(), OptionError> {
-        for row in OPTIONS.iter().filter(|row| row.rules.effect == Effect::Made) {
+        for row in OPTIONS
+            .iter()
+            .filter(|row| row.rules.effect == Effect::Made)
+        {
             if (row.read)(self) != (row.read)(before) {
                 return Err(OptionError::Late(row.c_name));
             }
@@ -367,7 +370,10 @@ impl fmt::Display for OptionError {
                 write!(f, "{name} takes a value of type {expected}")
             }
             OptionError::Late(name) => {
-                write!(f, "{name} is given to a socket when it is made; make another")
+                write!(
+                    f,
+                    "{name} is given to a socket when it is made; make another"
+                )
             }
             OptionError::Invalid { name, given, valid } => {
                 write!(f, "{given:?} is not valid for {name}: {valid}")

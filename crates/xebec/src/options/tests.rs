@@ -404,8 +404,7 @@ fn lists_collect_and_are_emptied() {
     assert!(options.metadata.is_empty());
     let row = Options::spec("ipc_filter_uid").unwrap();
     for bytes in [&1000u32.to_ne_bytes()[..], &u32::MAX.to_ne_bytes()] {
-        row.set(&mut options, &row.from_c(bytes).unwrap())
-            .unwrap();
+        row.set(&mut options, &row.from_c(bytes).unwrap()).unwrap();
     }
     assert_eq!(options.ipc_filter_uid, [1000, u32::MAX]);
     row.set(&mut options, &row.from_c(b"").unwrap()).unwrap();
@@ -420,7 +419,10 @@ fn a_listening_socket_comes_from_code_alone() {
     let told = row.value(&options).unwrap();
     assert!(matches!(told, Value::Int(fd) if fd >= 0));
     assert_eq!(options.check_for(SocketType::Pull), Ok(()));
-    assert_eq!((options.clone(), options.set("use_fd", told.clone())), (options.clone(), Ok(())));
+    assert_eq!(
+        (options.clone(), options.set("use_fd", told.clone())),
+        (options.clone(), Ok(()))
+    );
     assert_ne!(options, Options::new().use_fd(listener()));
     options.set_text("use_fd", "none").unwrap();
     assert_eq!(options, Options::new());

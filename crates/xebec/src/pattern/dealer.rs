@@ -1,7 +1,7 @@
 //! DEALER (RFC 28): round-robin out, fair-queue in, no order imposed.
 
-use super::{Pattern, word};
 use super::policy::{FairQueue, LoadBalance};
+use super::{Pattern, word};
 use crate::error::{RecvError, SendError};
 use crate::message::Message;
 use crate::options::Options;

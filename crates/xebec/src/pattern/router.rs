@@ -9,8 +9,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use bytes::Bytes;
 
-use super::{Pattern, word};
 use super::policy::FairQueue;
+use super::{Pattern, word};
 use crate::conn::{Broken, Conn};
 use crate::error::{RecvError, SendError};
 use crate::message::{Frame, Message};

@@ -21,8 +21,10 @@ use parking_lot::{Mutex, MutexGuard};
 use slab::Slab;
 use zmtp::SocketType;
 
-use super::links::{Dialer, Listening, Timer};
+use super::dial::Dialer;
+use super::links::Listening;
 use super::spin::Spin;
+use super::timers::Timer;
 use crate::channel::Inbox;
 use crate::context::Shared;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
@@ -638,6 +640,15 @@ impl Core {
     /// The descriptor to sleep on, for `poll`.
     pub(crate) fn set_fd(&self) -> BorrowedFd<'_> {
         self.set.as_fd()
+    }
+
+    /// Whether a send would go through now, as far as is known without asking the kernel.
+    pub(crate) fn has_room(self: &Arc<Self>) -> bool {
+        let mut guard = self.lock();
+        let st = &mut *guard;
+        let room = st.pattern.can_send(&mut st.pipes);
+        self.settle(st);
+        room
     }
 
     /// Whether a receive and a send would go through now, doing the I/O that it takes to know.

@@ -4,9 +4,13 @@
 //! All are thin: what they do is done by the engine in `core` and `links`.
 
 mod core;
+mod dial;
+mod endings;
 mod futures;
+mod inproc;
 mod links;
 mod spin;
+mod timers;
 pub(crate) mod typed;
 
 use std::fmt;

@@ -344,18 +344,24 @@ impl Listener {
     ///
     /// Connections that died while they waited are passed over. When descriptors or memory have
     /// run out ([`is_exhausted`]), the connection stays where it is and can be accepted later.
-    pub(crate) fn accept(&self) -> io::Result<Option<Stream>> {
+    ///
+    /// The address of the peer comes with it: a connection that was reset meanwhile has forgotten
+    /// it.
+    pub(crate) fn accept(&self) -> io::Result<Option<(Stream, String)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         loop {
-            match rustix::net::accept_with(&self.fd, flags) {
-                Ok(fd) => {
+            match rustix::net::acceptfrom_with(&self.fd, flags) {
+                Ok((fd, peer)) => {
                     if let Some(priority) = self.priority {
                         SockRef::from(&fd).set_priority(priority)?;
                     }
-                    return Ok(Some(Stream {
+                    let stream = Stream {
                         fd,
                         kind: self.kind,
-                    }));
+                    };
+                    let peer = peer.and_then(|peer| address_text(&peer));
+                    let peer = peer.unwrap_or_else(|| stream.peer_address());
+                    return Ok(Some((stream, peer)));
                 }
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(error) if is_of_one_connection(error) => {}
@@ -519,7 +525,7 @@ mod tests {
 
     pub(super) fn accept(listener: &Listener) -> Stream {
         wait(listener, PollFlags::IN);
-        listener.accept().expect("accept").expect("a connection")
+        listener.accept().expect("accept").expect("a connection").0
     }
 
     pub(super) fn finish(mut connecting: Connecting) -> io::Result<Stream> {

@@ -48,14 +48,18 @@ pub(crate) fn message(socket: &impl AsRef<Socket>) -> Message {
 
 /// Nothing is there to receive.
 pub(crate) fn assert_nothing(socket: &impl AsRef<Socket>) {
-    assert_eq!(socket.as_ref().try_recv().map(|_| ()), Err(RecvError::WouldBlock));
+    assert_eq!(
+        socket.as_ref().try_recv().map(|_| ()),
+        Err(RecvError::WouldBlock)
+    );
 }
 
 /// The next event of this kind; those before it are passed over.
 pub(crate) fn event(monitor: &Monitor, kind: EventKind) -> Event {
     let mut seen = Vec::new();
     let deadline = Instant::now() + SOON;
-    while let Some(event) = monitor.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+    while let Some(event) = monitor.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+    {
         if event.kind == kind {
             return event;
         }
@@ -66,7 +70,9 @@ pub(crate) fn event(monitor: &Monitor, kind: EventKind) -> Event {
 
 /// The events that have happened so far.
 pub(crate) fn happened(monitor: &Monitor) -> Vec<EventKind> {
-    std::iter::from_fn(|| monitor.try_recv()).map(|event| event.kind).collect()
+    std::iter::from_fn(|| monitor.try_recv())
+        .map(|event| event.kind)
+        .collect()
 }
 
 /// Waits for something that no event tells.
@@ -103,7 +109,11 @@ pub(crate) fn nobody() -> String {
 }
 
 pub(crate) fn address(endpoint: &str) -> SocketAddr {
-    endpoint.strip_prefix("tcp://").expect("tcp").parse().expect("an address")
+    endpoint
+        .strip_prefix("tcp://")
+        .expect("tcp")
+        .parse()
+        .expect("an address")
 }
 
 /// Waits until a descriptor is readable (or writable); false if it is not within `time`.
@@ -133,7 +143,9 @@ pub(crate) struct Framed {
 impl Framed {
     /// Whether it is the command of this name; PING, PONG, READY, …
     pub(crate) fn is(&self, name: &str) -> bool {
-        self.command && self.body.get(1..=name.len()) == Some(name.as_bytes()) && usize::from(self.body[0]) == name.len()
+        self.command
+            && self.body.get(1..=name.len()) == Some(name.as_bytes())
+            && usize::from(self.body[0]) == name.len()
     }
 
     /// What follows the name of a command.
@@ -240,7 +252,9 @@ impl Raw {
     /// The next frame that is this command; others are passed over.
     pub(crate) fn next_command(&mut self, name: &str) -> Framed {
         loop {
-            let frame = self.next().unwrap_or_else(|| panic!("the stream ended before a {name}"));
+            let frame = self
+                .next()
+                .unwrap_or_else(|| panic!("the stream ended before a {name}"));
             if frame.is(name) {
                 return frame;
             }
@@ -281,8 +295,15 @@ pub(crate) fn threads() -> usize {
 /// Memory of this process that is resident, in KiB.
 pub(crate) fn resident_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("VmRSS");
+    line.split_whitespace()
+        .nth(1)
+        .expect("a number")
+        .parse()
+        .expect("a number")
 }
 
 /// The time that all threads of this process have computed.
@@ -296,9 +317,14 @@ pub(crate) fn cpu_time() -> Duration {
 pub(crate) fn duplicate(of: impl Fn(&OwnedFd) -> bool) -> Option<OwnedFd> {
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
     let me = pidfd_open(getpid(), PidfdFlags::empty()).expect("pidfd_open");
-    let numbers = std::fs::read_dir("/proc/self/fd").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let numbers = std::fs::read_dir("/proc/self/fd")
+        .expect("/proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let numbers: Vec<i32> = numbers.filter(|&number| number != me.as_raw_fd()).collect();
-    numbers.into_iter().filter_map(|number| pidfd_getfd(&me, number, PidfdGetfdFlags::empty()).ok()).find(of)
+    numbers
+        .into_iter()
+        .filter_map(|number| pidfd_getfd(&me, number, PidfdGetfdFlags::empty()).ok())
+        .find(of)
 }
 
 /// Whether this process is the child of [`in_child`] for the test.
@@ -314,8 +340,15 @@ pub(crate) fn in_child(test: &str, body: impl FnOnce()) {
     }
     let me = std::env::current_exe().expect("this binary");
     let mut child = Command::new(me);
-    child.args(["--exact", test, "--nocapture", "--test-threads=1"]).env("XEBEC_LIFE_CHILD", test);
-    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("a child");
+    child
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("XEBEC_LIFE_CHILD", test);
+    let child = child
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("a child");
     let pid = rustix::process::Pid::from_child(&child);
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
@@ -327,9 +360,19 @@ pub(crate) fn in_child(test: &str, body: impl FnOnce()) {
     let output = child.wait_with_output().expect("its end");
     drop(stop);
     watchdog.join().expect("the watchdog");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "the child ended with {}:\n{out}\n{err}", output.status);
-    assert!(out.contains("1 passed"), "the child ran no test:\n{out}\n{err}");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "the child ended with {}:\n{out}\n{err}",
+        output.status
+    );
+    assert!(
+        out.contains("1 passed"),
+        "the child ran no test:\n{out}\n{err}"
+    );
     let measured = out.lines().filter_map(|line| line.split_once("measured:"));
     measured.for_each(|(_, what)| println!("measured:{what}"));
 }

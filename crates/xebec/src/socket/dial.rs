@@ -1,0 +1,327 @@
+//! The connecting side: resolve, try each address, come back after a pause.
+//!
+//! A [`Dialer`] outlives its connections, and so does its pipe: messages queue in it while the
+//! connection is down.
+
+use super::core::{Core, Phase, State, Token};
+use super::links::stream_options;
+use super::timers::Alarm;
+use crate::conn::Broken;
+use crate::endpoint::Endpoint;
+use crate::error::{AddressError, AddressErrorKind};
+use crate::monitor::{Event, EventKind};
+use crate::options::ReconnectStop;
+use crate::pipe::{PeerInfo, PipeId};
+use crate::transport::resolve::{ResolveError, ResolveJob, resolve_now};
+use crate::transport::{self, Connecting};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use zmtp::SocketType;
+
+/// An endpoint that the socket connects to, again and again.
+pub(super) struct Dialer {
+    pub(super) endpoint: Endpoint,
+    pub(super) text: String,
+    pub(super) pipe: PipeId,
+    pub(super) generation: u32,
+    pub(super) stage: Stage,
+    /// Addresses that the current attempt has still to try.
+    pub(super) addresses: std::vec::IntoIter<std::net::SocketAddr>,
+    /// The last wait between attempts.
+    pub(super) backoff: Option<Duration>,
+    /// It was connected before.
+    pub(super) was_up: bool,
+    /// Why the latest try failed.
+    pub(super) cause: String,
+}
+
+pub(super) enum Stage {
+    /// Between attempts, or for good if reconnection is off.
+    Idle,
+    Resolving,
+    Connecting(Connecting),
+    Up,
+}
+
+/// Types for which a second connection to the same endpoint is not made (`zmq_connect`).
+pub(super) fn connects_once(kind: SocketType) -> bool {
+    matches!(
+        kind,
+        SocketType::Dealer | SocketType::Sub | SocketType::Pub | SocketType::Req
+    )
+}
+
+impl Core {
+    pub(crate) fn connect(self: &Arc<Self>, text: &str) -> Result<(), AddressError> {
+        let fail = |kind| AddressError::new(text, kind);
+        if self.is_terminated() {
+            return Err(fail(AddressErrorKind::Terminated));
+        }
+        let endpoint =
+            Endpoint::parse(text).map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
+        endpoint
+            .check_connect()
+            .map_err(|error| fail(AddressErrorKind::Malformed(error)))?;
+        if let Endpoint::Inproc(name) = &endpoint {
+            return self.connect_inproc(name, text);
+        }
+        self.check_transport(&endpoint, text)?;
+        let mut guard = self.lock();
+        let st = &mut *guard;
+        st.last_endpoint = Some(endpoint.to_string());
+        let canonical = endpoint.to_string();
+        if connects_once(self.kind)
+            && st.dialers.iter().any(|(_, dialer)| {
+                dialer.endpoint.to_string() == canonical && !st.pipes.pipe(dialer.pipe).ending
+            })
+        {
+            return Ok(());
+        }
+        let mut pipe = st.new_pipe();
+        pipe.info = Arc::new(PeerInfo {
+            endpoint: canonical.clone(),
+            address: canonical,
+            ..PeerInfo::default()
+        });
+        let immediate = st.options.immediate;
+        let pipe = st.pipes.insert(pipe);
+        st.generation += 1;
+        let generation = st.generation;
+        st.wired = true;
+        let dialer = st.dialers.insert(Dialer {
+            endpoint,
+            text: text.to_owned(),
+            pipe,
+            generation,
+            stage: Stage::Idle,
+            addresses: Vec::new().into_iter(),
+            backoff: None,
+            was_up: false,
+            cause: String::new(),
+        });
+        st.pipes.pipe_mut(pipe).dialer = Some(dialer);
+        if !immediate {
+            self.attach(st, pipe);
+            // The pattern may refuse it at once (a PAIR that has its peer).
+            self.settle(st);
+        }
+        if st.pipes.contains(pipe) {
+            self.dial(st, dialer);
+        }
+        self.settle(st);
+        // A sender that waits for a peer may have one now.
+        let awaited = self.signal.is_awaited();
+        drop(guard);
+        if awaited {
+            self.signal.raise();
+        }
+        Ok(())
+    }
+
+    /// Begins an attempt to connect: finds the addresses.
+    pub(super) fn dial(self: &Arc<Self>, st: &mut State, index: usize) {
+        let dialer = &mut st.dialers[index];
+        let ipv6 = st.pipes.pipe(dialer.pipe).options.ipv6;
+        let Endpoint::Tcp(tcp) = &dialer.endpoint else {
+            return self.dial_next(st, index);
+        };
+        if let Some(found) = resolve_now(tcp, false, ipv6) {
+            return self.resolved(st, index, found);
+        }
+        dialer.stage = Stage::Resolving;
+        let (me, generation) = (Arc::downgrade(self), dialer.generation);
+        let job = ResolveJob {
+            endpoint: tcp.clone(),
+            passive: false,
+            ipv6,
+        };
+        let done = Box::new(move |found| {
+            let Some(me) = me.upgrade() else { return };
+            let mut st = me.lock();
+            if st.dialers.get(index).is_some_and(|dialer| {
+                dialer.generation == generation && matches!(dialer.stage, Stage::Resolving)
+            }) {
+                me.resolved(&mut st, index, found);
+                me.settle(&mut st);
+            }
+        });
+        if let Err(error) = self.ctx.resolver.submit(job, done) {
+            self.resolved(st, index, Err(error));
+        }
+    }
+
+    pub(super) fn resolved(
+        self: &Arc<Self>,
+        st: &mut State,
+        index: usize,
+        found: Result<Vec<std::net::SocketAddr>, ResolveError>,
+    ) {
+        match found {
+            Ok(addresses) => {
+                st.dialers[index].addresses = addresses.into_iter();
+                self.dial_next(st, index);
+            }
+            Err(error) => {
+                st.dialers[index].cause = error.to_string();
+                self.dial_later(st, index);
+            }
+        }
+    }
+
+    /// Tries the next address, or gives this attempt up.
+    pub(super) fn dial_next(self: &Arc<Self>, st: &mut State, index: usize) {
+        let dialer = &mut st.dialers[index];
+        let options = stream_options(&st.pipes.pipe(dialer.pipe).options);
+        let again = matches!(dialer.stage, Stage::Connecting(_));
+        let started = match &dialer.endpoint {
+            Endpoint::Tcp(tcp) => dialer.addresses.next().map(|address| {
+                transport::tcp::start_connect(address, tcp.source.as_ref(), &options)
+            }),
+            Endpoint::Ipc(ipc) => (!again).then(|| transport::ipc::start_connect(ipc, &options)),
+            Endpoint::Inproc(_) => None,
+        };
+        match started {
+            None => self.dial_later(st, index),
+            Some(Err(error)) => {
+                dialer.cause = error.to_string();
+                if matches!(dialer.endpoint, Endpoint::Tcp(_)) {
+                    self.dial_next(st, index)
+                } else {
+                    self.dial_later(st, index)
+                }
+            }
+            Some(Ok(connecting)) => self.dialing(st, index, connecting),
+        }
+    }
+
+    pub(super) fn dialing(self: &Arc<Self>, st: &mut State, index: usize, connecting: Connecting) {
+        st.generation += 1;
+        let generation = st.generation;
+        let dialer = &mut st.dialers[index];
+        dialer.generation = generation;
+        let watched = self
+            .set
+            .add_edge(&connecting, Token::Dialer(index, generation).encode());
+        dialer.stage = Stage::Connecting(connecting);
+        if let Err(error) = watched {
+            dialer.cause = error.to_string();
+            return self.dial_later(st, index);
+        }
+        let (text, pipe) = (dialer.endpoint.to_string(), dialer.pipe);
+        st.monitors
+            .tell(|| Event::new(EventKind::ConnectDelayed, &text));
+        if let Some(limit) = st.pipes.pipe(pipe).options.connect_timeout {
+            self.set_timer(
+                st,
+                Instant::now() + limit,
+                Alarm::ConnectTimeout(index, generation),
+            );
+        }
+        // It may have been decided at once (ipc always is).
+        self.dialed(st, index, generation);
+    }
+
+    /// The descriptor of an attempt has news.
+    pub(super) fn dialed(self: &Arc<Self>, st: &mut State, index: usize, generation: u32) {
+        let Some(dialer) = st
+            .dialers
+            .get_mut(index)
+            .filter(|dialer| dialer.generation == generation)
+        else {
+            return;
+        };
+        let Stage::Connecting(connecting) = &mut dialer.stage else {
+            return;
+        };
+        match connecting.finish() {
+            Ok(None) => {}
+            Ok(Some(stream)) => {
+                self.set.remove(&stream);
+                dialer.stage = Stage::Up;
+                let (pipe, text) = (dialer.pipe, dialer.endpoint.to_string());
+                st.monitors
+                    .tell(|| Event::new(EventKind::Connected, &text).peer(stream.peer_address()));
+                self.begin(st, pipe, stream);
+            }
+            Err(error) => {
+                dialer.cause = error.to_string();
+                self.dial_next(st, index);
+            }
+        }
+    }
+
+    /// An attempt failed or a connection was lost: the next attempt follows after a pause.
+    pub(super) fn dial_later(self: &Arc<Self>, st: &mut State, index: usize) {
+        st.generation += 1;
+        let generation = st.generation;
+        let dialer = &mut st.dialers[index];
+        let options = &st.pipes.pipe(dialer.pipe).options;
+        let (first, most) = (options.reconnect_ivl, options.reconnect_ivl_max);
+        let stop = options.reconnect_stop;
+        dialer.stage = Stage::Idle;
+        dialer.generation = generation;
+        let (text, cause) = (
+            dialer.endpoint.to_string(),
+            std::mem::take(&mut dialer.cause),
+        );
+        let refused = cause.contains("refused") && stop.contains(ReconnectStop::CONN_REFUSED);
+        let pipe = st.pipes.pipe(dialer.pipe);
+        let leaving = pipe.ending && !pipe.has_output();
+        // Once the socket is closed it is for LINGER to say how long to try.
+        let disconnected = pipe.ending && st.phase == Phase::Open;
+        let unwanted = disconnected && stop.contains(ReconnectStop::AFTER_DISCONNECT);
+        let Some(first) = first.filter(|_| !refused && !leaving && !unwanted) else {
+            let pipe = dialer.pipe;
+            st.monitors
+                .tell(|| Event::new(EventKind::Closed, &text).cause(&cause));
+            return self.give_up(st, pipe);
+        };
+        // With a maximum the pause doubles up to it; the jitter keeps a thousand clients of a
+        // restarted server from coming all at once.
+        let pause = match (dialer.backoff, most) {
+            (Some(last), Some(most)) if most > first => (last * 2).min(most),
+            _ => first,
+        };
+        dialer.backoff = Some(pause);
+        let jitter = RandomState::new().hash_one(generation) % (pause.as_micros() as u64 / 4 + 1);
+        let pause = pause + Duration::from_micros(jitter);
+        st.monitors.tell(|| {
+            Event::new(EventKind::ConnectRetried, &text)
+                .cause(format!("{cause}; trying again in {} ms", pause.as_millis()))
+        });
+        self.set_timer(st, Instant::now() + pause, Alarm::Redial(index, generation));
+    }
+
+    pub(super) fn lost_dialed(
+        self: &Arc<Self>,
+        st: &mut State,
+        id: PipeId,
+        index: usize,
+        why: &Broken,
+        shaking: bool,
+    ) {
+        let options = st.pipes.pipe(id).options.clone();
+        let done = st.pipes.pipe(id).ending && !st.pipes.pipe(id).has_output();
+        if done || matches!(why, Broken::Dismissed(_)) {
+            return self.remove(st, id);
+        }
+        // A peer that hangs up or stays silent is no ZeroMQ peer either.
+        if shaking
+            && options
+                .reconnect_stop
+                .contains(ReconnectStop::HANDSHAKE_FAILED)
+        {
+            let text = st.dialers[index].endpoint.to_string();
+            st.monitors
+                .tell(|| Event::new(EventKind::Closed, &text).cause(why));
+            return self.give_up(st, id);
+        }
+        if options.immediate && st.pipes.pipe(id).attached && st.pipes.pipe(id).queued_in() == 0 {
+            st.pattern.detach(&mut st.pipes, id);
+            st.pipes.pipe_mut(id).attached = false;
+        }
+        st.dialers[index].cause = why.to_string();
+        self.dial_later(st, index);
+    }
+}
