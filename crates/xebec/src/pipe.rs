@@ -334,6 +334,11 @@ impl Pipes {
         self.fail(id, why);
     }
 
+    /// Whether a failure was noted that is still to be dealt with.
+    pub(crate) fn has_failed(&self, id: PipeId) -> bool {
+        self.slab[id].failed
+    }
+
     pub(crate) fn mend(&mut self, id: PipeId) {
         self.slab[id].failed = false;
     }

@@ -2,7 +2,6 @@
 //! OUT_BATCH_SIZE, BUSY_POLL, AFFINITY, and the marks of connections that are there already.
 
 #[path = "support/life.rs"]
-#[allow(dead_code, reason = "this file uses a part of it")]
 mod life;
 mod support;
 
@@ -16,6 +15,16 @@ use xebec::{
     SocketError,
     SocketType::{self, Dealer, Pair, Pull, Push, Req, Router, Stream},
 };
+
+/// Changes fields of a socket's options.
+#[track_caller]
+fn change(socket: &Socket, change: impl FnOnce(&mut Options)) {
+    let changed = socket.configure(|options| {
+        change(options);
+        Ok::<_, OptionError>(())
+    });
+    changed.expect("the socket has these options");
+}
 
 // ---- IN_BATCH_SIZE and OUT_BATCH_SIZE ----
 
@@ -64,9 +73,7 @@ fn in_batch_is_the_most_that_is_read_at_once() {
     let mut client = Raw::connect(&endpoint);
     // Also while the connection is up.
     for size in [10, 1000, 3, 100_000] {
-        stream
-            .configure(|o| Ok::<_, OptionError>(o.in_batch_size = size))
-            .unwrap();
+        change(&stream, |options| options.in_batch_size = size);
         client.write(&[1; 5000]);
         let (mut largest, mut all) = (0, 0);
         while all < 5000 {
@@ -161,13 +168,11 @@ fn what_is_connected_keeps_its_options() {
         first.contains("first") && first.contains("X-Run"),
         "{first}"
     );
-    dealer
-        .configure(|options| {
-            options.routing_id = "second".into();
-            options.metadata.clear();
-            Ok::<_, OptionError>(options.reconnect_ivl = None)
-        })
-        .unwrap();
+    change(&dealer, |options| {
+        options.routing_id = "second".into();
+        options.metadata.clear();
+        options.reconnect_ivl = None;
+    });
     assert_eq!(says(listener.accept()), first, "and it did come back");
     let another = RawListener::new();
     dealer.connect(&another.endpoint()).unwrap();

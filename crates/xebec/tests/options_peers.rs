@@ -130,9 +130,7 @@ fn filter_refuses_one_and_serves_the_next() {
     let _welcome = push("127.0.0.1");
     assert_eq!(recv_text(&pull), ["127.0.0.1"]);
     recv_nothing(&pull);
-    refused
-        .configure(|options| Ok::<_, xebec::OptionError>(options.linger = Some(SHORT)))
-        .unwrap();
+    refused.set("linger", "0").unwrap();
 }
 
 // ---- IPC_FILTER_UID, IPC_FILTER_GID, IPC_FILTER_PID ----

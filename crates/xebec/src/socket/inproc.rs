@@ -117,7 +117,7 @@ impl Core {
             );
             return Err(AddressError::new(text, why));
         }
-        let token = {
+        let (token, refused) = {
             let mut guard = self.lock_for_link();
             let st = &mut *guard;
             st.last_endpoint = Some(text.to_owned());
@@ -128,13 +128,14 @@ impl Core {
                 ..PeerInfo::default()
             });
             let id = st.pipes.insert(pipe);
-            // The pattern may refuse the pipe (a second peer of a PAIR); settled by `link` or by
-            // the next call.
+            // The pattern may refuse the pipe (a second peer of a PAIR).
             st.pipes.pipe_mut(id).attached = true;
             st.pattern.attach(&mut st.pipes, id);
-            Token::Pipe(id, st.pipes.pipe(id).generation).encode()
+            let token = Token::Pipe(id, st.pipes.pipe(id).generation);
+            (token.encode(), st.pipes.has_failed(id))
         };
         match bound {
+            _ if refused => {}
             Some(bound) => link(self, token, &bound, text),
             None => registry
                 .waiting
@@ -180,10 +181,17 @@ impl Core {
             routing_id,
             ..PeerInfo::default()
         });
-        st.monitors
-            .tell(|| Event::new(EventKind::HandshakeSucceeded, endpoint).peer(endpoint));
+        let info = st.pipes.pipe(id).info.clone();
+        st.monitors.tell(|| Event {
+            routing_id: Some(info.routing_id.clone()),
+            ..Event::new(EventKind::HandshakeSucceeded, endpoint).peer(endpoint)
+        });
         if !st.pipes.pipe(id).attached {
             self.attach(st, id);
+        }
+        if st.pipes.has_failed(id) {
+            // The pattern refuses it; settled when the news is taken in.
+            return self.signal.raise();
         }
         st.pattern.connected(&mut st.pipes, id);
         st.pipes.send_queued(id);

@@ -296,6 +296,9 @@ impl Core {
         if !st.pipes.pipe(id).attached {
             self.attach(st, id);
         }
+        if st.pipes.has_failed(id) {
+            return;
+        }
         st.pattern.connected(&mut st.pipes, id);
         st.pipes.flush(id);
         st.pattern.writable(id);
