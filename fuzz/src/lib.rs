@@ -4,10 +4,12 @@
 //! finds to `corpus/greeting`; `cargo +nightly fuzz run greeting FINDS fuzz/corpus/greeting` adds it
 //! to the folder FINDS instead and leaves the seeds alone.
 //!
-//! The tests replay the same corpora through the same functions: the files below have no
-//! dependency on this crate, so that a test includes them by path.
+//! The tests of the crate in question replay the same corpora through the same functions: the files
+//! below have no dependency on this crate, so that a test includes them by path.
 //!
 //! A new target takes a function in a file per crate under test (`protocol` is that of the protocol
-//! crate), three lines in `fuzz_targets`, a `[[bin]]` in `Cargo.toml`, and a corpus.
+//! crate, `endpoint` that of the sockets), three lines in `fuzz_targets`, a `[[bin]]` in
+//! `Cargo.toml`, and a corpus.
 
+pub mod endpoint;
 pub mod protocol;

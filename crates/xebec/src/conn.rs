@@ -22,8 +22,8 @@ const TRUST: usize = 1 << 20;
 /// Frames in one message. A peer that never ends a message must not fill the memory.
 const MAX_FRAMES: usize = 1 << 20;
 
-/// Reads of a connection that is about to be closed before others get their turn.
-const DRAINED_AT_ONCE: usize = 64;
+/// Reads of one connection before others get their turn, however much it sends.
+const READS_AT_ONCE: usize = 16;
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -211,9 +211,11 @@ impl Conn {
         }
     }
 
-    /// The next message, reading as long as there is something to read.
+    /// The next message, reading as long as there is something to read and for at most a turn:
+    /// `None` with `readable` still set means that there may be more.
     #[inline]
     pub(crate) fn next(&mut self, pool: &mut Pool) -> Result<Option<Message>, Broken> {
+        let mut reads = 0;
         loop {
             if let Some(message) = self.decode(pool)? {
                 return Ok(Some(message));
@@ -222,6 +224,11 @@ impl Conn {
                 self.incoming.rest(pool);
                 return Ok(None);
             }
+            if reads == READS_AT_ONCE {
+                // Others are to be served as well; `readable` still stands.
+                return Ok(None);
+            }
+            reads += 1;
             match self.fill(pool) {
                 Ok(true) => {}
                 Ok(false) => self.readable = false,
@@ -497,7 +504,7 @@ impl Conn {
     pub(crate) fn drain(&mut self, pool: &mut Pool) -> bool {
         self.body = None;
         // Others are to be served as well, however much this peer sends.
-        for _ in 0..DRAINED_AT_ONCE {
+        for _ in 0..READS_AT_ONCE {
             self.incoming = Incoming::default();
             match self.fill(pool) {
                 Ok(true) => {}

@@ -479,7 +479,7 @@ mod tests {
         message.push_front("id");
         message.push_back("tail");
         assert_eq!(message, ["id", "", "body", "tail"].into_iter().collect());
-        assert_eq!(message.frames().rev().next().unwrap(), "tail");
+        assert_eq!(message.frames().next_back().unwrap(), "tail");
         assert_eq!(message.pop_front().unwrap(), "id");
         assert_eq!(message.size(), 8);
         assert_eq!(message.into_frames().len(), 3);

@@ -33,6 +33,9 @@ pub(crate) type PipeId = usize;
 /// that is slower would only lose time.
 const SILENCE: Duration = Duration::from_micros(10);
 
+/// Messages taken from one connection before others get their turn, however fast it sends.
+pub(crate) const AT_ONCE: usize = 1000;
+
 /// What is known of the peer of a connection.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -613,9 +616,14 @@ impl Pipes {
             Some(message) => message,
             None => self.next(id)?,
         };
-        while newest && let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id)) {
+        let mut turn = 0;
+        while newest
+            && turn < AT_ONCE
+            && let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id))
+        {
             message = newer;
             self.counters.dropped.conflated += 1;
+            turn += 1;
         }
         let pipe = &self.slab[id];
         if pipe.ending && pipe.inq.is_empty() {
@@ -634,10 +642,19 @@ impl Pipes {
             }
             self.mark_dirty(id);
         }
-        outcome.unwrap_or_else(|why| {
+        let message = outcome.unwrap_or_else(|why| {
             self.fail(id, why);
             None
-        })
+        });
+        if message.is_none() && self.may_be_read(id) {
+            self.mark_unread(id);
+        }
+        message
+    }
+
+    fn may_be_read(&self, id: PipeId) -> bool {
+        let pipe = &self.slab[id];
+        !pipe.failed && pipe.conn().is_some_and(|conn| conn.readable)
     }
 
     fn next(&mut self, id: PipeId) -> Option<Message> {
@@ -694,14 +711,21 @@ impl Pipes {
         }
     }
 
-    /// Receives ahead of the application, up to the high-water mark. True if there is something
+    /// Receives ahead of the application, up to the high-water mark and for at most a turn; if
+    /// that was not all, the pipe stays [unread](Self::is_unread). True if there is something
     /// that was not there before.
     pub(crate) fn pull(&mut self, id: PipeId) -> bool {
         let before = self.slab[id].inq.len();
         if matches!(self.slab[id].link, Link::Inproc(_)) {
             return self.has_message(id);
         }
-        while self.slab[id].inq.len() < self.slab[id].rcvhwm {
+        let mut turn = 0;
+        while self.wants_input(id) {
+            if turn == AT_ONCE {
+                self.mark_unread(id);
+                break;
+            }
+            turn += 1;
             let Some(message) = self.next(id) else { break };
             let pipe = &mut self.slab[id];
             if pipe.conflate {
@@ -732,6 +756,11 @@ impl Pipes {
         if !std::mem::replace(&mut self.slab[id].unread, true) {
             self.unread.push_back(id);
         }
+    }
+
+    /// Whether a pipe may not be read empty yet.
+    pub(crate) fn is_unread(&self, id: PipeId) -> bool {
+        self.slab.get(id).is_some_and(|pipe| pipe.unread)
     }
 
     /// A pipe that was reported readable and may not be read empty yet.

@@ -123,7 +123,7 @@ fn several_connections_are_told_apart() {
         stream.say(&[id.clone(), vec![n as u8; 10]]);
     }
     for (n, (wire, id)) in clients.iter_mut().enumerate() {
-        wire.expect(&vec![n as u8; 10]);
+        wire.expect(&[n as u8; 10]);
         wire.send(id);
         assert_eq!(read(&stream, id, 5), *id);
     }

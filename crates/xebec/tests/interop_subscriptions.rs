@@ -69,7 +69,7 @@ fn heard(xpub: &dyn End, subscribers: [&dyn End; 2], script: &str, expected: &st
     for (n, step) in script.split(' ').enumerate() {
         let (who, what) = step.split_at(1);
         let subscriber = subscribers[who.parse::<usize>().unwrap()];
-        subscriber.subscription(what[1..].as_bytes(), what.starts_with('+'));
+        subscriber.subscription(&what.as_bytes()[1..], what.starts_with('+'));
         // Subscriptions keep their order: this one is known after the step.
         let mark = format!("Z{n}");
         subscriber.subscribe(mark.as_bytes());

@@ -7,7 +7,7 @@
 mod interop;
 
 use interop::wire::Dialect::{self, Unversioned, V1, V2, V3_0, V3_1};
-use interop::wire::{Peer, Role, Wire, command, frame_v2, greeting_v3, ready};
+use interop::wire::{Peer, Role, Wire};
 use interop::{
     End, assert_same, behind, expect_event, options, ours, ours_with, parts, shapes, subscription,
     until,

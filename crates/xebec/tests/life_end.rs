@@ -227,10 +227,10 @@ last_moments! {
     ten_thousand_small_ones_over_tcp: ANY, 10_000 x 1024, quick(), sender_binds false;
     ten_thousand_small_ones_over_tcp_bound: ANY, 10_000 x 1024, quick(), sender_binds true;
     ten_thousand_small_ones_over_ipc: "ipc://*", 10_000 x 1024, quick(), sender_binds false;
-    fifty_large_ones_over_tcp: ANY, 50 x (1 << 20), quick(), sender_binds false;
-    fifty_large_ones_over_tcp_bound: ANY, 50 x (1 << 20), quick(), sender_binds true;
-    fifty_large_ones_over_ipc: "ipc://*", 50 x (1 << 20), quick(), sender_binds false;
-    fifty_large_ones_to_a_receiver_that_holds_one: ANY, 50 x (1 << 20), quick().rcvhwm(1), sender_binds false;
+    fifty_large_ones_over_tcp: ANY, 50 x 1 << 20, quick(), sender_binds false;
+    fifty_large_ones_over_tcp_bound: ANY, 50 x 1 << 20, quick(), sender_binds true;
+    fifty_large_ones_over_ipc: "ipc://*", 50 x 1 << 20, quick(), sender_binds false;
+    fifty_large_ones_to_a_receiver_that_holds_one: ANY, 50 x 1 << 20, quick().rcvhwm(1), sender_binds false;
 }
 
 /// The sender is gone while its last messages are still with its kernel. The receiver pings: that

@@ -113,7 +113,7 @@ macro_rules! faults {
             let pull = Pull::with_options(&context, quick().handshake_ivl(ms(10_000))).unwrap();
             let monitor = pull.monitor();
             let mut raw = Raw::connect(&pull.bind(ANY).unwrap());
-            raw.send(&$bytes);
+            raw.send(b"\xff\x7f\0\0\0\0\0\0\0\0\x01".as_ref());
             let end = end_of(&raw, &monitor);
             assert_eq!(end.kind, EventKind::$kind, "{end}");
             let cause = end.cause.unwrap().to_lowercase();
@@ -502,9 +502,17 @@ fn flooded(socket: &Socket, peer: &str, flood: &[u8], mut serve: impl FnMut()) {
     let flooding = thread::spawn({
         let stop = stop.clone();
         move || {
+            raw.0.set_nonblocking(true).unwrap();
             let mut sent = 0;
-            while !stop.load(Ordering::SeqCst) && raw.0.write_all(&flood).is_ok() {
-                sent += flood.len();
+            while !stop.load(Ordering::SeqCst) {
+                match raw.0.write(&flood[sent % flood.len()..]) {
+                    Ok(n) => sent += n,
+                    // It is not read as fast as it could be.
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        ready(&raw.0, rustix::event::PollFlags::OUT, ms(10));
+                    }
+                    Err(error) => panic!("the flood ended: {error}"),
+                }
             }
             sent
         }
@@ -560,7 +568,7 @@ fn a_flood_of_subscriptions() {
 #[test]
 fn a_flood_of_messages_that_nobody_wants() {
     let (context, others) = (Context::new(), Context::new());
-    let push = Push::with_options(&context, quick().immediate(true)).unwrap();
+    let push = Push::with_options(&context, quick().immediate(true).linger(ms(0))).unwrap();
     let pull = Pull::new(&others).unwrap();
     push.bind(ANY).unwrap();
     push.connect(&pull.bind(ANY).unwrap()).unwrap();
@@ -584,6 +592,19 @@ fn a_flood_of_messages_to_a_slow_application() {
         // In turn: one of the flood for one of the others.
         while text(&router) != "news" {}
     });
+}
+
+/// CONFLATE and a receive queue without limit both look for the end of what has arrived.
+#[test]
+fn a_flood_of_messages_without_a_high_water_mark() {
+    for options in [quick().rcvhwm(0), quick().conflate(true)] {
+        let context = Context::new();
+        let pull = Pull::with_options(&context, options).unwrap();
+        pull.bind(ANY).unwrap();
+        flooded(pull.as_socket(), "PUSH", b"\x00\x05flood", || {
+            assert_eq!(text(&pull), "flood")
+        });
+    }
 }
 
 #[test]

@@ -304,7 +304,7 @@ fn peers_that_come_and_go_leave_nothing() {
         // Every second one does not even shake hands.
         let cycle = |i: usize| {
             let raw = Raw::connect(&endpoint);
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 raw.shake("PUSH");
             }
         };
@@ -383,7 +383,7 @@ fn contexts_that_come_and_go_leave_nothing() {
                 .unwrap();
             client.send("ping").unwrap();
             assert_eq!(text(&server), "ping");
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 drop((server, client));
                 context.term();
             }

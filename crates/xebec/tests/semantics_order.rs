@@ -465,11 +465,7 @@ fn a_receiver_takes_from_flooding_peers_in_turn() {
                     sender
                 })
                 .into();
-            let waiting = if transport == "inproc" {
-                300
-            } else {
-                300.min(3 * 100)
-            };
+            let waiting = 3 * 100;
             eventually("all have arrived", || receiver.stats().queued_in == waiting);
             let order: Vec<String> = (0..300)
                 .map(|_| recv(&receiver).body().to_string_lossy().into_owned())

@@ -388,6 +388,7 @@ fn a_chain_of_counting_forwarders_forgets_what_nobody_wants() {
         let xpub = socket_with(&context, Xpub, options().xpub_verboser(true));
         xsub.connect(&source.bind(&fresh(transport)).unwrap())
             .unwrap();
+        await_peers(&xsub, 1);
         let endpoint = xpub.bind(&fresh(transport)).unwrap();
         let forward = |n: usize| (0..n).for_each(|_| send(&xsub, recv(&xpub)));
         let subs = [(); 3].map(|()| {

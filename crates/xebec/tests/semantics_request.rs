@@ -678,7 +678,9 @@ fn a_routing_id_is_not_given_twice() {
         let dealers = [(); 2].map(|()| socket(context, Dealer));
         for dealer in &dealers {
             router.set("connect-routing-id", "name").unwrap();
-            router.connect(&dealer.bind(&fresh(transport)).unwrap()).unwrap();
+            router
+                .connect(&dealer.bind(&fresh(transport)).unwrap())
+                .unwrap();
         }
         let refused = await_event(&monitor, EventKind::Closed);
         assert!(refused.cause.unwrap().contains("CONNECT_ROUTING_ID"));

@@ -345,7 +345,7 @@ impl fmt::Display for OptionKey<'_> {
 impl fmt::Display for OptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OptionError::Unknown(key) => write!(f, "there is no option {key}"),
+            OptionError::Unknown(key) => write!(f, "there is no option {}", key.escape_debug()),
             OptionError::Unsupported { name, reason } => {
                 write!(f, "{name} is not supported: {reason}")
             }

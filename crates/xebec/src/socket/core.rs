@@ -34,7 +34,7 @@ use crate::message::Message;
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{self, Pattern};
-use crate::pipe::{Happened, PipeId, Pipes};
+use crate::pipe::{AT_ONCE, Happened, PipeId, Pipes};
 use crate::signal::{Signal, Sleep};
 use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 
@@ -124,6 +124,8 @@ pub(crate) struct State {
     /// The socket has used a transport with descriptors. One that has only inproc peers is
     /// spared the system calls.
     pub(super) wired: bool,
+    /// A connection had more to read than its turn allows; the background thread goes on with it.
+    more: bool,
 }
 
 /// How long a call may wait.
@@ -233,6 +235,7 @@ impl Core {
                 spin: Spin::new(ctx.cpus()),
                 backlogged: 0,
                 wired: false,
+                more: false,
             }),
             inbox: Mutex::new(Vec::new()),
             terminated: AtomicBool::new(false),
@@ -492,6 +495,8 @@ impl Core {
         st.pipes.flush_dirty();
         if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
+            // There may be news without end: whoever else wants the lock gets it now.
+            MutexGuard::bump(&mut st);
             if !std::mem::replace(&mut attempt.tried, true) || attempt.has_time() {
                 return (st, None);
             }
@@ -535,6 +540,7 @@ impl Core {
             }
         }
         if self.read_ahead(&mut st) {
+            MutexGuard::bump(&mut st);
             return (st, None);
         }
         attempt.slept = Some(now);
@@ -786,15 +792,24 @@ impl Core {
     fn drive_ahead(self: &Arc<Self>, st: &mut State) -> bool {
         let mut came = false;
         let mut full = Vec::new();
-        while let Some(id) = st.pipes.take_unread() {
+        st.more = false;
+        for _ in 0..st.pipes.unread_len() {
+            let Some(id) = st.pipes.take_unread() else {
+                break;
+            };
             if st.pipes.pipe(id).ending {
                 continue;
             }
-            if st.pipes.pull(id) {
+            if st.pattern.consumes() {
+                st.consume(id);
+                came = true;
+            } else if st.pipes.pull(id) {
                 came = true;
                 st.pattern.readable(id);
             }
-            if !st.pipes.wants_input(id) {
+            if st.pipes.is_unread(id) {
+                st.more = true;
+            } else if st.pipes.contains(id) && !st.pipes.wants_input(id) {
                 full.push(id);
             }
         }
@@ -802,7 +817,10 @@ impl Core {
         full.into_iter().for_each(|id| st.pipes.mark_unread(id));
         st.pipes.flush_dirty();
         self.settle(st);
-        came
+        if st.more {
+            self.io.start_tick(self.io_token());
+        }
+        came || st.more
     }
 
     /// Deals with the pipes that failed, and with the end of the socket once it is closing.
@@ -822,12 +840,18 @@ impl Core {
 }
 
 impl State {
-    /// Hands what a pipe brings to a pattern that takes it as it comes.
+    /// Hands what a pipe brings to a pattern that takes it as it comes; for at most a turn: if
+    /// that was not all, the pipe stays unread.
     pub(super) fn consume(&mut self, id: PipeId) {
+        let mut turn = 0;
         while let Some(message) = self.pipes.recv_each(id) {
             self.pattern.inbound(&mut self.pipes, id, message);
             if !self.pipes.contains(id) {
                 return;
+            }
+            turn += 1;
+            if turn >= AT_ONCE && self.pipes.pipe(id).conn().is_some() {
+                return self.pipes.mark_unread(id);
             }
         }
     }
@@ -895,17 +919,23 @@ impl Serviced for Core {
                 // that fell silent once would not be heard beside one that floods.
                 self.harvest(&mut st);
                 self.settle(&mut st);
+                if st.more {
+                    self.drive_ahead(&mut st);
+                }
                 true
             }
-            Tick::Rest | Tick::Done => st.pipes.is_deferring(),
-            Tick::TakeBack => {
-                self.arm(true);
+            Tick::Rest | Tick::Done if !st.more => st.pipes.is_deferring(),
+            tick => {
+                if tick == Tick::TakeBack {
+                    self.arm(true);
+                }
                 let came = self.drive_ahead(&mut st);
+                let again = st.more || st.pipes.is_deferring();
                 drop(st);
                 if came && self.signal.is_awaited() {
                     self.signal.raise();
                 }
-                false
+                again
             }
         }
     }

@@ -1,0 +1,93 @@
+//! Fuzz targets for the texts that sockets are set up with: endpoints and options. Beyond "does not
+//! panic" each checks what must hold for any input: what was read prints as text that reads the same
+//! again, and what was refused changed nothing.
+
+use xebec::{Endpoint, OptionError, OptionKey, Options, Value};
+
+/// The longest error message in characters: one line that fits a terminal or two.
+const LONGEST_MESSAGE: usize = 400;
+
+/// An endpoint.
+pub fn endpoint(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    match Endpoint::parse(text) {
+        Ok(endpoint) => {
+            let canonical = endpoint.to_string();
+            let again = Endpoint::parse(&canonical);
+            assert_eq!(again.as_ref(), Ok(&endpoint), "{canonical:?}");
+            assert_eq!(again.map(|endpoint| endpoint.to_string()), Ok(canonical));
+        }
+        Err(error) => {
+            assert_eq!(error.endpoint, text);
+            readable(&error.to_string(), LONGEST_MESSAGE);
+        }
+    }
+}
+
+/// The name of an option, `=`, and a value: as text, and as the bytes of the C interface.
+pub fn options(data: &[u8]) {
+    let Some(at) = data.iter().position(|&octet| octet == b'=') else {
+        return;
+    };
+    let (name, value) = (&data[..at], &data[at + 1..]);
+    let Ok(name) = str::from_utf8(name) else {
+        return;
+    };
+    if let Ok(text) = str::from_utf8(value) {
+        set(name, text.into());
+        let mut options = Options::new();
+        assert_eq!(
+            options.set_text(name, text),
+            options.clone().set(name, text)
+        );
+    }
+    set(name, value.into());
+    let Ok(row) = Options::spec(name) else {
+        return;
+    };
+    assert_eq!(
+        Options::spec(row.number).map(|row| row.c_name),
+        Ok(row.c_name)
+    );
+    if let Ok(value) = row.from_c(value) {
+        set(name, value);
+    }
+}
+
+fn set(name: &str, value: Value) {
+    let mut options = Options::new();
+    match options.set(name, value) {
+        Ok(()) => {
+            let row = Options::spec(name).unwrap();
+            let value = row.value(&options).unwrap();
+            row.to_c(&value);
+            // A setting that was accepted is accepted again in each of its forms. A list is
+            // collected item by item, and bytes print escaped.
+            again(name, value.clone(), &value);
+            if !matches!(value, Value::List(_) | Value::Bytes(_)) {
+                again(name, row.text(&value).into(), &value);
+            }
+        }
+        Err(error) => {
+            assert!(options == Options::new(), "a refused value was set");
+            readable(&error.to_string(), usize::MAX);
+            let unknown = matches!(error, OptionError::Unknown(_));
+            assert_eq!(unknown, Options::spec(OptionKey::Name(name)).is_err());
+        }
+    }
+}
+
+/// Setting `value` makes it `expected`.
+fn again(name: &str, value: Value, expected: &Value) {
+    let mut options = Options::new();
+    assert_eq!(options.set(name, value), Ok(()));
+    assert_eq!(options.value(name).as_ref(), Ok(expected));
+}
+
+/// One line without control characters.
+fn readable(message: &str, longest: usize) {
+    assert!(!message.is_empty() && message.chars().count() <= longest);
+    assert!(!message.contains(char::is_control), "{message:?}");
+}
