@@ -4,8 +4,9 @@
 
 use xebec::{Endpoint, OptionError, OptionKey, Options, Value};
 
-/// The longest error message in characters: one line that fits a terminal or two.
-const LONGEST_MESSAGE: usize = 400;
+/// The longest error message in characters: 120 of the endpoint, each perhaps escaped as ten, and
+/// what is wrong with it.
+const LONGEST_MESSAGE: usize = 1400;
 
 /// An endpoint.
 pub fn endpoint(data: &[u8]) {

@@ -113,7 +113,8 @@ macro_rules! faults {
             let pull = Pull::with_options(&context, quick().handshake_ivl(ms(10_000))).unwrap();
             let monitor = pull.monitor();
             let mut raw = Raw::connect(&pull.bind(ANY).unwrap());
-            raw.send(b"\xff\x7f\0\0\0\0\0\0\0\0\x01".as_ref());
+            let said: Vec<u8> = $bytes;
+            raw.send(&said);
             let end = end_of(&raw, &monitor);
             assert_eq!(end.kind, EventKind::$kind, "{end}");
             let cause = end.cause.unwrap().to_lowercase();
@@ -570,8 +571,8 @@ fn a_flood_of_messages_that_nobody_wants() {
     let (context, others) = (Context::new(), Context::new());
     let push = Push::with_options(&context, quick().immediate(true).linger(ms(0))).unwrap();
     let pull = Pull::new(&others).unwrap();
-    push.bind(ANY).unwrap();
     push.connect(&pull.bind(ANY).unwrap()).unwrap();
+    push.bind(ANY).unwrap();
     // The flooding PULL does not read: its share fills its pipe, then all goes to the other.
     flooded(push.as_socket(), "PULL", b"\x00\x0anot wanted", || {
         for _ in 0..2 {

@@ -180,3 +180,21 @@ fn last_value_is_switched_off_with_or_without_manual() {
         }
     }
 }
+
+/// It is the option that does it, not the manual mode.
+#[test]
+fn last_value_is_more_than_manual() {
+    let context = Context::new();
+    let (xpub, endpoint) = xpub(&context, options());
+    xpub.set("xpub_manual_last_value", "false").unwrap();
+    xpub.set("xpub_manual", "true").unwrap();
+    let all = [xsub(&context, &endpoint), xsub(&context, &endpoint)];
+    for xsub in &all {
+        asks(xsub, &xpub, 1, "a");
+        xpub.subscribe("a").unwrap();
+    }
+    send(&xpub, "a");
+    for xsub in &all {
+        assert_eq!(recv_text(xsub), ["a"]);
+    }
+}

@@ -254,7 +254,7 @@ fn hiccup_goes_with_immediate() {
     let with = options()
         .hiccup_msg("hic")
         .immediate(true)
-        .reconnect_ivl(None);
+        .reconnect_ivl(Duration::from_secs(1000));
     let dealer = socket_with(&context, Dealer, with);
     dealer.connect(&listener.endpoint()).unwrap();
     drop(listener.accept_as("ROUTER"));
@@ -362,6 +362,27 @@ fn notices_are_not_for_strangers_nor_for_inproc_nor_in_the_middle_of_a_message()
     drop(peer);
     assert_eq!(recv_text(&router), ["X", ""]);
     assert_eq!(recv_text(&router), ["X", ""]);
+}
+
+/// A peer that will not come back has gone like any other.
+#[test]
+fn notices_and_hiccups_come_without_reconnection_too() {
+    let context = Context::new();
+    for transport in ["tcp", "ipc"] {
+        let server = socket(&context, Router);
+        let endpoint = server.bind(&fresh(transport)).unwrap();
+        let with = || options().reconnect_ivl(None);
+        let notified = with().router_notify(RouterNotify::DISCONNECT);
+        let router = socket_with(&context, Router, notified);
+        let dealer = socket_with(&context, Dealer, with().hiccup_msg("hic"));
+        for socket in [&router, &dealer] {
+            socket.connect(&endpoint).unwrap();
+            await_peers(socket, 1);
+        }
+        drop(server);
+        assert_eq!(*recv(&router).body(), *b"", "{transport}");
+        assert_eq!(recv_text(&dealer), ["hic"], "{transport}");
+    }
 }
 
 /// The name goes on, with another connection: nobody has gone.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use support::*;
 use xebec::SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream, Sub, Xpub, Xsub};
-use xebec::{Context, Drops, Message, Options, RecvError, SendErrorKind, Socket, SocketType};
+use xebec::{Context, Drops, Message, Options, RecvError, SendError, SendErrorKind, Socket, SocketType};
 
 // ---- what "blocks" means ----
 
@@ -19,34 +19,23 @@ use xebec::{Context, Drops, Message, Options, RecvError, SendErrorKind, Socket, 
 #[track_caller]
 fn assert_blocks(socket: &Socket, message: &Message) {
     let before = socket.stats();
-    let wait = Duration::from_millis(20);
-    let mut refusals = vec![socket.try_send(message.clone())];
-
-    let since = Instant::now();
-    refusals.push(socket.send_timeout(message.clone(), wait));
-    assert!(
-        since.elapsed() >= wait,
-        "send_timeout gave up after {:?}",
-        since.elapsed()
-    );
-
-    socket.set("sndtimeo", "20").unwrap();
-    let since = Instant::now();
-    refusals.push(socket.send(message.clone()));
-    assert!(
-        since.elapsed() >= wait,
-        "send gave up after {:?}",
-        since.elapsed()
-    );
-    socket.set("sndtimeo", "0").unwrap();
-    refusals.push(socket.send(message.clone()));
-    socket.set("sndtimeo", "infinite").unwrap();
-
-    for refusal in refusals {
-        let error = refusal.expect_err("there is no room");
+    let refused = |send: &dyn Fn(Message) -> Result<(), SendError>| {
+        let since = Instant::now();
+        let error = send(message.clone()).expect_err("there is no room");
         assert_eq!(error.kind, SendErrorKind::WouldBlock);
         assert_eq!(error.message, *message, "the message comes back");
-    }
+        since.elapsed()
+    };
+    let wait = Duration::from_millis(20);
+    refused(&|message| socket.try_send(message));
+    let waited = refused(&|message| socket.send_timeout(message, wait));
+    assert!(waited >= wait, "send_timeout gave up after {waited:?}");
+    socket.set("sndtimeo", "20").unwrap();
+    let waited = refused(&|message| socket.send(message));
+    assert!(waited >= wait, "send gave up after {waited:?}");
+    socket.set("sndtimeo", "0").unwrap();
+    refused(&|message| socket.send(message));
+    socket.set("sndtimeo", "infinite").unwrap();
     assert!(poll_once(socket.send_async(message.clone())).is_pending());
     let after = socket.stats();
     assert_eq!(

@@ -12,7 +12,8 @@
 //! after the option was set. The second part are other views of a field, the third the numbers that
 //! have no value here, with the reason. Ranges are those of libzmq's `options.cpp`, except that what
 //! could not be honoured is refused: a TOS of more than a byte, negative busy polling, unknown flags,
-//! and routing ids that begin with a zero byte, which RFC 28 reserves.
+//! batches of more than 16 MiB, descriptors by number, and routing ids that begin with a zero byte,
+//! which RFC 28 reserves.
 
 use std::time::Duration;
 
@@ -558,7 +559,8 @@ option_table! {
         /// (TCP_USER_TIMEOUT).
         "ZMQ_TCP_MAXRT" 80 => tcp_maxrt(impl Into<Option<Duration>>): Option<Duration> = None,
             { unit: Millis, none: Some(("system", 0)), };
-        /// How long the kernel may poll the network device for a waiting receive (SO_BUSY_POLL).
+        /// How long the kernel may poll the network device for a waiting receive (SO_BUSY_POLL); needs
+        /// a privilege.
         "ZMQ_BUSY_POLL" 113 => busy_poll(impl Into<Option<Duration>>): Option<Duration> = None,
             { unit: Micros, none: Some(("off", 0)), };
         /// The most bytes that one read takes in, but for bodies of 8 KiB or more, which are read at

@@ -325,3 +325,60 @@ impl Core {
         self.dial_later(st, index);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener};
+
+    use super::*;
+    use crate::{Context, Options, Pull, Push};
+
+    /// An address where nobody listens.
+    fn nobody() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("bound")
+    }
+
+    /// Names with several addresses are rare on a machine that tests run on: what the resolver
+    /// would say is put in.
+    #[test]
+    fn every_address_is_tried_before_an_attempt_has_failed() {
+        let context = Context::new();
+        let pull = Pull::new(&context).expect("a socket");
+        let bound = pull.bind("tcp://127.0.0.1:*").expect("bind");
+        let listening: SocketAddr = bound.trim_start_matches("tcp://").parse().expect("bound");
+        let options = Options::new().linger(Duration::ZERO);
+        // The one attempt at the endpoint itself fails.
+        let options = options.reconnect_ivl(Duration::from_secs(600));
+        let push = Push::with_options(&context, options).expect("a socket");
+        let monitor = push.monitor();
+        push.connect(&format!("tcp://{}", nobody()))
+            .expect("connect");
+        push.send("found").expect("it queues");
+        let next = || {
+            monitor
+                .recv_timeout(Duration::from_secs(20))
+                .expect("an event")
+        };
+        while next().kind != EventKind::ConnectRetried {}
+        let core = push.as_socket().core();
+        let mut st = core.lock();
+        let (index, _) = st.dialers.iter().next().expect("the dialer");
+        core.resolved(&mut st, index, Ok(vec![nobody(), nobody(), listening]));
+        drop(st);
+        let got = pull
+            .recv_timeout(Duration::from_secs(20))
+            .expect("a message");
+        assert_eq!(got.to_string_lossy(), "found");
+        let kinds: Vec<EventKind> =
+            std::iter::from_fn(|| monitor.try_recv().map(|event| event.kind)).collect();
+        assert!(!kinds.contains(&EventKind::ConnectRetried), "{kinds:?}");
+        assert_eq!(
+            kinds
+                .iter()
+                .filter(|&&kind| kind == EventKind::ConnectDelayed)
+                .count(),
+            3
+        );
+    }
+}

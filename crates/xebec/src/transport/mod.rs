@@ -427,7 +427,10 @@ impl fmt::Display for ListenError {
             Self::Tcp(error) => match error.kind() {
                 AddrInUse => "the address is in use: stop who listens there or take another port",
                 AddrNotAvailable => "this machine has no such address: bind one that it has, or *",
-                PermissionDenied => "the port needs a privilege: take one from 1024 on",
+                PermissionDenied => {
+                    "this needs a privilege: take a port from 1024 on, and leave \
+                     BINDTODEVICE, BUSY_POLL and a PRIORITY above 6 alone"
+                }
                 _ => return write!(f, "{error}: check the address and the socket's options"),
             },
             Self::Ipc(error) => match error.kind() {

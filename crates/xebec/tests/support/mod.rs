@@ -202,7 +202,7 @@ pub(crate) fn fill(socket: &Socket, message: &Message) -> usize {
     loop {
         let sent = socket
             .try_send(message.clone())
-            .or_else(|_| socket.send_timeout(message.clone(), Duration::from_millis(100)));
+            .or_else(|_| socket.send_timeout(message.clone(), Duration::from_millis(250)));
         match sent {
             Ok(()) => accepted += 1,
             Err(SendError {
