@@ -906,9 +906,15 @@ impl Serviced for Core {
     }
 
     fn tick(self: Arc<Self>) -> bool {
-        let mut st = self.lock();
+        // Whoever holds the lock is there, and does what a tick would: next time will do.
+        let Some(mut st) = self.state.try_lock() else {
+            return true;
+        };
         if st.phase == Phase::Closed {
             return false;
+        }
+        if self.signal.absorb() {
+            self.take_in_news(&mut st);
         }
         st.pipes.flush_dirty();
         self.settle(&mut st);
