@@ -4,8 +4,9 @@
 #[path = "support/life.rs"]
 mod life;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use life::*;
 use rustix::event::PollFlags;
@@ -98,76 +99,122 @@ fn a_connection_leaves_from_its_source() {
     }
 }
 
-/// The first of a name's addresses refuses, the second takes the connection. A mount namespace
-/// with a hosts file of our own makes such a name.
-#[test]
-fn every_address_of_a_name_is_tried() {
-    const INSIDE: &str = "XEBEC_LIFE_HOSTS";
-    if std::env::var(INSIDE).is_ok() {
-        let context = Context::new();
-        let (pull, push) = (
-            Pull::new(&context).unwrap(),
-            Push::with_options(&context, quick()).unwrap(),
-        );
-        let endpoint = pull.bind("tcp://127.0.0.5:*").unwrap();
-        let found = std::net::ToSocketAddrs::to_socket_addrs(&("xebec-many.test", 1)).unwrap();
-        assert_eq!(
-            found
-                .map(|address| address.ip().to_string())
-                .collect::<Vec<_>>()
-                .len(),
-            3
-        );
-        let monitor = push.monitor();
-        push.connect(&format!("tcp://xebec-many.test:{}", port(&endpoint)))
-            .unwrap();
-        push.send("found").unwrap();
-        assert_eq!(text(&pull), "found");
-        assert!(
-            !happened(&monitor).contains(&EventKind::ConnectRetried),
-            "all addresses belong to one attempt"
-        );
-        return;
-    }
-    let hosts = std::env::temp_dir().join(format!("xebec-hosts-{}", std::process::id()));
-    std::fs::write(&hosts, "127.0.0.1 localhost\n127.0.0.3 xebec-many.test\n127.0.0.4 xebec-many.test\n127.0.0.5 xebec-many.test\n").unwrap();
-    let script = "mount --bind \"$1\" /etc/hosts || exit 77; shift; exec \"$@\"";
+/// Whether this process is the one that [`with_names`] made for the test.
+fn has_own_names() -> bool {
+    std::env::var("XEBEC_LIFE_NAMES").is_ok()
+}
+
+/// Runs a test of this binary again, with a hosts file and a name server of its own: in a mount
+/// namespace, where the two files are covered.
+fn with_names(test: &str, hosts: &str, resolv: &str) {
+    let file = |name: &str, content: &str| {
+        let path = std::env::temp_dir().join(format!("xebec-{test}-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    let files = [file("hosts", hosts), file("resolv.conf", resolv)];
+    let script = "mount --bind \"$1\" /etc/hosts && mount --bind \"$2\" /etc/resolv.conf || exit 77; shift 2; exec \"$@\"";
     let me = std::env::current_exe().unwrap();
-    let mut outcome = None;
-    for flags in [&["-m"][..], &["-r", "-m"]] {
+    let run = |flags: &[&str]| {
         let mut child = std::process::Command::new("unshare");
+        child.args(flags).args(["sh", "-c", script, "sh"]);
         child
-            .args(flags)
-            .args(["sh", "-c", script, "sh"])
-            .arg(&hosts)
-            .arg(&me);
-        child
-            .args(["--exact", "every_address_of_a_name_is_tried", "--nocapture"])
-            .env(INSIDE, "1");
-        let output = child.output();
-        if let Ok(output) = output {
-            let refused = String::from_utf8_lossy(&output.stderr).contains("unshare:")
-                || output.status.code() == Some(77);
-            if !refused {
-                outcome = Some(output);
-                break;
-            }
-        }
-    }
-    std::fs::remove_file(&hosts).unwrap();
+            .args(&files)
+            .arg(&me)
+            .args(["--exact", test, "--nocapture"]);
+        let output = child.env("XEBEC_LIFE_NAMES", "1").output().ok()?;
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let refused = errors.contains("unshare:") || output.status.code() == Some(77);
+        (!refused).then_some((output, errors))
+    };
+    let outcome = run(&["-m"]).or_else(|| run(&["-r", "-m"]));
+    files
+        .iter()
+        .for_each(|file| std::fs::remove_file(file).unwrap());
     match outcome {
-        Some(output) => assert!(
-            output.status.success(),
-            "{}\n{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        ),
+        Some((output, errors)) => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{said}\n{errors}");
+            assert!(said.contains("1 passed"), "{said}\n{errors}");
+            let skipped = said.lines().filter(|line| line.contains("skipped:"));
+            skipped.for_each(|line| println!("{line}"));
+        }
         None => println!("skipped: no mount namespace may be made here"),
     }
 }
 
+/// The first of a name's addresses refuse, the last takes the connection. (Where no namespace
+/// can be had, the test beside the dialer has to do.)
+#[test]
+fn every_address_of_a_name_is_tried() {
+    if !has_own_names() {
+        let hosts =
+            "127.0.0.1 localhost\n127.0.0.3 many.test\n127.0.0.4 many.test\n127.0.0.5 many.test\n";
+        return with_names("every_address_of_a_name_is_tried", hosts, "");
+    }
+    let context = Context::new();
+    let (pull, push) = (
+        Pull::new(&context).unwrap(),
+        Push::with_options(&context, quick()).unwrap(),
+    );
+    let endpoint = pull.bind("tcp://127.0.0.5:*").unwrap();
+    assert_eq!(("many.test", 1).to_socket_addrs().unwrap().count(), 3);
+    let monitor = push.monitor();
+    push.connect(&format!("tcp://many.test:{}", port(&endpoint)))
+        .unwrap();
+    push.send("found").unwrap();
+    assert_eq!(text(&pull), "found");
+    assert!(
+        !happened(&monitor).contains(&EventKind::ConnectRetried),
+        "all addresses belong to one attempt"
+    );
+}
+
+/// A name server that does not answer keeps nobody waiting but the connection that needs it.
+#[test]
+fn a_slow_name_server_delays_nobody_else() {
+    if !has_own_names() {
+        let resolv = "nameserver 127.0.0.53\noptions timeout:15 attempts:1\n";
+        return with_names(
+            "a_slow_name_server_delays_nobody_else",
+            "127.0.0.1 localhost\n",
+            resolv,
+        );
+    }
+    let Ok(_silent) = std::net::UdpSocket::bind("127.0.0.53:53") else {
+        return println!("skipped: the name server's port cannot be had");
+    };
+    let began = Instant::now();
+    let context = Context::new();
+    let (pull, push) = (
+        Pull::new(&context).unwrap(),
+        Push::with_options(&context, quick()).unwrap(),
+    );
+    let monitor = push.monitor();
+    (0..5).for_each(|i| push.connect(&format!("tcp://slow-{i}.test:5555")).unwrap());
+    push.connect(&pull.bind(ANY).unwrap()).unwrap();
+    event(&monitor, EventKind::HandshakeSucceeded);
+    // In turn over six peers: one in six goes to the one that is there.
+    (0..60).for_each(|i| push.send(i.to_string()).unwrap());
+    (0..10).for_each(|_| drop(text(&pull)));
+    let so_far = happened(&monitor);
+    assert!(
+        !so_far.contains(&EventKind::ConnectRetried),
+        "the look-ups are still waiting: {so_far:?}"
+    );
+    push.set("linger", "0").unwrap();
+    drop((push, pull));
+    context.term();
+    assert!(began.elapsed() < ms(5_000), "{:?}", began.elapsed());
+}
+
 #[test]
 fn a_name_that_nobody_knows_is_looked_up_again() {
+    if !has_own_names() {
+        // Without a name server the answer comes at once.
+        let test = "a_name_that_nobody_knows_is_looked_up_again";
+        return with_names(test, "127.0.0.1 localhost\n", "nameserver 127.0.0.54\n");
+    }
     let context = Context::new();
     let push = Push::with_options(&context, quick().linger(ms(0))).unwrap();
     let monitor = push.monitor();

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use support::*;
 use xebec::SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream, Sub, Xpub, Xsub};
-use xebec::{Context, Drops, Message, Options, RecvError, SendError, SendErrorKind, Socket, SocketType};
+use xebec::{
+    Context, Drops, Message, Options, RecvError, SendError, SendErrorKind, Socket, SocketType,
+};
 
 // ---- what "blocks" means ----
 
@@ -947,4 +949,60 @@ fn a_subscriber_at_rcvhwm_makes_its_publisher_drop() {
         recv(&sub);
     }
     recv_nothing(&sub);
+}
+
+// ---- the same through the typed sockets ----
+
+#[test]
+fn typed_sockets_have_every_form_that_makes_sense() {
+    use xebec::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, Xpub, Xsub};
+    let context = Context::new();
+    macro_rules! passes {
+        ($from:expr => $to:expr) => {{
+            let (from, to) = ($from.unwrap(), $to.unwrap());
+            from.connect(&to.bind(&fresh("tcp")).unwrap()).unwrap();
+            from.send("send").unwrap();
+            assert_eq!(to.recv().unwrap().body(), "send");
+            (from, to)
+        }};
+    }
+    macro_rules! all_forms {
+        ($from:ident => $to:ident) => {
+            $from.send_timeout("a", PATIENCE).unwrap();
+            assert_eq!($to.recv_timeout(PATIENCE).unwrap().body(), "a");
+            block_on($from.send_async("b")).unwrap();
+            assert_eq!(block_on($to.recv_async()).unwrap().body(), "b");
+            $from.try_send("c").unwrap();
+            eventually("it arrives", || $to.as_socket().is_readable());
+            assert_eq!($to.try_recv().unwrap().body(), "c");
+        };
+    }
+    let (push, pull) = passes!(Push::new(&context) => Pull::new(&context));
+    all_forms!(push => pull);
+    let (dealer, other) = passes!(Dealer::new(&context) => Dealer::new(&context));
+    all_forms!(dealer => other);
+    all_forms!(other => dealer);
+    let (a, b) = passes!(Pair::new(&context) => Pair::with_options(&context, options()));
+    all_forms!(a => b);
+    all_forms!(b => a);
+    let (req, rep) = passes!(Req::new(&context) => Rep::new(&context));
+    rep.send("reply").unwrap();
+    assert_eq!(req.recv().unwrap().body(), "reply");
+    let (dealer, router) = passes!(Dealer::new(&context) => Router::new(&context));
+    dealer.send("x").unwrap();
+    router.send(router.recv().unwrap()).unwrap();
+    assert_eq!(dealer.recv().unwrap().body(), "x");
+    let (publisher, sub) = (Pub::new(&context).unwrap(), Sub::new(&context).unwrap());
+    sub.subscribe("").unwrap();
+    sub.connect(&publisher.bind(&fresh("tcp")).unwrap())
+        .unwrap();
+    eventually("it has subscribed", || {
+        publisher.as_socket().topics() == Some(1)
+    });
+    all_forms!(publisher => sub);
+    let (xpub, xsub) = (Xpub::new(&context).unwrap(), Xsub::new(&context).unwrap());
+    xsub.connect(&xpub.bind(&fresh("tcp")).unwrap()).unwrap();
+    xsub.subscribe("").unwrap();
+    assert_eq!(xpub.recv().unwrap().body(), &[1]);
+    all_forms!(xpub => xsub);
 }
