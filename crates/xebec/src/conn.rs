@@ -106,8 +106,8 @@ pub(crate) struct Conn {
     pub(crate) ttl_watched: bool,
     /// A pong waits to be written.
     pub(crate) owes_reply: bool,
-    /// The writing side is shut down.
-    ended: bool,
+    /// When the writing side was shut down.
+    ended: Option<Instant>,
     max_body: u64,
     partial: Option<Message>,
     body: Option<Box<LargeBody>>,
@@ -140,7 +140,7 @@ impl Conn {
             peer_ttl: None,
             heard_since_ttl: false,
             ttl_watched: false,
-            ended: false,
+            ended: None,
             owes_reply: false,
             max_body,
             partial: None,
@@ -518,11 +518,17 @@ impl Conn {
         false
     }
 
+    /// Whether the writing side was shut down longer ago than this.
+    pub(crate) fn ended_before(&self, time: Duration) -> bool {
+        self.ended.is_some_and(|at| at.elapsed() > time)
+    }
+
     /// Shuts the writing side down; false if it was already.
     pub(crate) fn end_output(&mut self) -> bool {
-        if std::mem::replace(&mut self.ended, true) {
+        if self.ended.is_some() {
             return false;
         }
+        self.ended = Some(Instant::now());
         self.heard = false;
         self.stream.shutdown_write();
         true

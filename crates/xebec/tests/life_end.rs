@@ -275,6 +275,25 @@ fn a_receiver_that_pings_gets_everything_from_a_sender_that_has_closed() {
     assert!(closed, "the sender was to be gone before all was read");
 }
 
+/// A peer that pings and never closes its side holds the context for a while, not for ever.
+#[test]
+fn a_peer_that_never_closes_does_not_hold_the_context() {
+    let context = Context::new();
+    let push = Push::new(&context).unwrap();
+    let mut raw = Raw::connect(&push.bind(ANY).unwrap()).shake("PULL");
+    push.send_timeout("last", SOON).unwrap();
+    assert_eq!(raw.next().unwrap().body, b"last");
+    let ended = background(move || drop((push, context)));
+    let ping = Raw::command("PING", b"\x00\x00");
+    let deadline = Instant::now() + SOON;
+    // Until the connection is reset.
+    while std::io::Write::write_all(&mut raw.0, &ping).is_ok() {
+        assert!(Instant::now() < deadline);
+        thread::sleep(ms(20));
+    }
+    ended.recv_timeout(ms(1_000)).expect("it has given up");
+}
+
 #[test]
 fn the_last_moment_over_inproc() {
     let context = Context::new();

@@ -7,7 +7,6 @@ mod life;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -472,24 +471,18 @@ fn an_announcement_is_not_trusted() {
         let context = Context::new();
         let pull = Pull::new(&context).unwrap();
         let mut raw = Raw::connect(&pull.bind(ANY).unwrap()).shake("PUSH");
-        let before = resident_kib();
+        assert_serves(&pull);
+        let before = (resident_kib(), virtual_kib());
         raw.send(b"\x02\x00\x00\x00\x00\x7f\xff\xff\xf0");
         raw.send(&[1; 3 << 20]);
-        until("it has been read", || {
-            rustix::io::ioctl_fionread(&raw.0).is_ok() && unsent(&raw.0) == 0
-        });
         assert_serves(&pull);
-        let grown = resident_kib().saturating_sub(before);
-        assert!(
-            grown < 16 * 1024,
-            "{grown} KiB for 3 MiB of a message of 2 GiB"
-        );
+        let resident = resident_kib().saturating_sub(before.0);
+        let asked_for = virtual_kib().saturating_sub(before.1);
+        println!("measured: {resident} KiB, {asked_for} KiB asked for, for 3 MiB of 2 GiB");
+        assert!(resident < 16 * 1024, "{resident} KiB");
+        // The allocator takes address space for its own purposes, but not by the gigabyte.
+        assert!(asked_for < 256 * 1024, "{asked_for} KiB");
     });
-}
-
-/// What the other side has not yet taken out of our kernel's hands, as far as can be told.
-fn unsent(stream: &TcpStream) -> usize {
-    usize::from(!ready(stream, rustix::event::PollFlags::OUT, ms(0)))
 }
 
 // ---- floods ----
@@ -591,7 +584,7 @@ fn a_flood_of_messages_to_a_slow_application() {
     flooded(router.as_socket(), "DEALER", b"\x00\x05flood", || {
         push.send("news").unwrap();
         // In turn: one of the flood for one of the others.
-        while text(&router) != "news" {}
+        assert!((0..100_000).any(|_| text(&router) == "news"));
     });
 }
 

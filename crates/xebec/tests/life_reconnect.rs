@@ -186,7 +186,7 @@ fn a_connection_that_was_made_resets_the_pause() {
     let monitor = push.monitor();
     let endpoint = nobody();
     push.connect(&endpoint).unwrap();
-    while pause(&monitor) < ms(40) {}
+    assert!((0..10).any(|_| pause(&monitor) >= ms(40)));
     let pull = Pull::new(&context).unwrap();
     pull.bind(&endpoint).unwrap();
     event(&monitor, EventKind::HandshakeSucceeded);
@@ -570,7 +570,7 @@ fn immediate_queues_for_nobody() {
     pull.bind(&endpoint).unwrap();
     push.send_timeout("again", SOON).unwrap();
     // What went to the first before the loss was noticed is lost or comes first.
-    while text(&pull) != "again" {}
+    assert!((0..3).any(|_| text(&pull) == "again"));
 }
 
 #[test]

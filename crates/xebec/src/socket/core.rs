@@ -816,6 +816,8 @@ impl Core {
         // These have more in the kernel than they may hold: whoever takes from them reads on.
         full.into_iter().for_each(|id| st.pipes.mark_unread(id));
         st.pipes.flush_dirty();
+        // A peer that has just gone may have left a word.
+        came |= !st.pipes.happened.is_empty();
         self.settle(st);
         if st.more {
             self.io.start_tick(self.io_token());

@@ -10,10 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zmtp::SocketType;
 
-/// How long a connection that has sent its last waits for the peer to close its side; as long as
-/// LINGER allows if the peer goes on sending or has ever pinged. What arrives after the close
-/// resets the connection, under all that the peer has not read.
+/// How long a connection that has sent its last waits for the peer to close its side; it waits
+/// longer, as LINGER allows, if the peer goes on sending or has ever pinged. What arrives after
+/// the close resets the connection, under all that the peer has not read.
 pub(super) const DRAIN: Duration = Duration::from_millis(300);
+
+/// The longest such wait: a peer that never closes its side does not hold the context for ever.
+pub(super) const DRAIN_MOST: Duration = Duration::from_secs(10);
 
 impl Core {
     /// A pipe's connection broke, or this side refused it.

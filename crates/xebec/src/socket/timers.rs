@@ -3,7 +3,7 @@
 
 use super::core::{Core, State};
 use super::dial::Stage;
-use super::endings::DRAIN;
+use super::endings::{DRAIN, DRAIN_MOST};
 use crate::conn::{Broken, Conn};
 use crate::monitor::{Event, EventKind};
 use crate::pipe::PipeId;
@@ -148,6 +148,7 @@ impl Core {
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && !conn.drain(pool)
             && (std::mem::take(&mut conn.heard) || conn.pinged)
+            && !conn.ended_before(DRAIN_MOST)
         {
             return self.set_timer(st, Instant::now() + DRAIN, Alarm::Drained(id, generation));
         }

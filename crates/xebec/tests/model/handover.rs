@@ -99,6 +99,8 @@ enum Flaw {
     SleepsUnlooked,
     /// A tick ends the lease without arming the set.
     ForgetsToArm,
+    /// A drive that leaves something does not ask for a tick.
+    ForgetsTheRest,
 }
 
 struct State {
@@ -112,6 +114,8 @@ struct State {
     /// Messages decoded and not taken.
     queue: usize,
     taken: usize,
+    /// The last drive left something: it reads a bounded number of messages at a time.
+    more: bool,
 }
 
 struct Socket {
@@ -177,6 +181,7 @@ impl Socket {
                 bytes: 0,
                 queue: 0,
                 taken: 0,
+                more: false,
             }),
             inbox: Mutex::new(0),
             flaw,
@@ -186,10 +191,14 @@ impl Socket {
 
     fn lock(&self) -> Guard<'_> {
         let mut st = self.state.lock();
+        self.take_in_news(&mut st);
+        st
+    }
+
+    fn take_in_news(&self, st: &mut State) {
         if self.signal.absorb() {
             st.queue += std::mem::take(&mut *self.inbox.lock());
         }
-        st
     }
 
     /// An inproc peer has a message.
@@ -403,8 +412,12 @@ impl Socket {
             self.arm(false);
         }
         if st.lease.keep() {
-            self.os.change(|kernel| kernel.ticking = true);
+            self.start_tick();
         }
+    }
+
+    fn start_tick(&self) {
+        self.os.change(|kernel| kernel.ticking = true);
     }
 
     fn arm(&self, on: bool) {
@@ -485,16 +498,28 @@ impl Socket {
         any
     }
 
+    /// Reads ahead, one message at a time.
     fn drive_ahead(&self, st: &mut State) -> bool {
+        st.more = false;
         if !std::mem::take(&mut st.unread) {
             return false;
         }
         if std::mem::take(&mut st.readable) {
             st.bytes += self.read();
         }
-        let came = std::mem::take(&mut st.bytes);
-        st.queue += came;
-        came > 0
+        let came = st.bytes > 0;
+        if came {
+            st.bytes -= 1;
+            st.queue += 1;
+        }
+        if st.bytes > 0 {
+            st.unread = true;
+            st.more = true;
+            if self.flaw != Flaw::ForgetsTheRest {
+                self.start_tick();
+            }
+        }
+        came || st.more
     }
 
     fn prune_unread(&self, st: &mut State) {
@@ -514,21 +539,33 @@ impl Socket {
     }
 
     fn tick(&self) -> bool {
-        let mut st = self.lock();
+        let Some(mut st) = self.state.try_lock() else {
+            // A tick comes after some time.
+            thread::yield_now();
+            return true;
+        };
+        self.take_in_news(&mut st);
         self.prune_unread(&mut st);
         match st.lease.tick() {
-            Tick::Again => true,
-            Tick::Rest | Tick::Done => false,
-            Tick::TakeBack => {
-                if self.flaw != Flaw::ForgetsToArm {
+            Tick::Again => {
+                self.harvest(&mut st);
+                if st.more {
+                    self.drive_ahead(&mut st);
+                }
+                true
+            }
+            Tick::Rest | Tick::Done if !st.more => false,
+            tick => {
+                if tick == Tick::TakeBack && self.flaw != Flaw::ForgetsToArm {
                     self.arm(true);
                 }
                 let came = self.drive_ahead(&mut st);
+                let again = st.more;
                 drop(st);
                 if came && self.signal.is_awaited() {
                     self.signal.raise();
                 }
-                false
+                again
             }
         }
     }
@@ -550,7 +587,7 @@ impl Socket {
                 Due::Service => self.service(),
                 Due::Tick => {
                     if self.tick() {
-                        self.os.change(|kernel| kernel.ticking = true);
+                        self.start_tick();
                     }
                 }
                 Due::Stop => return,
@@ -675,6 +712,9 @@ models! {
     busy_receiver(3) a_busy_receiver_is_missed_when_it_stays_away {
         a_tick_that_takes_a_lease_back_arms_the_set = ForgetsToArm: "nobody looks"
     }
+    nobody(3) the_background_thread_reads_all_while_nobody_is_there {
+        a_drive_that_leaves_something_is_followed_by_a_tick = ForgetsTheRest: "left unread"
+    }
     timeout(3) a_receiver_whose_time_is_up_hands_the_set_back {
         a_receiver_that_gives_up_gives_back = KeepsTheLease: "nobody looks"
     }
@@ -721,6 +761,13 @@ fn busy_receiver(flaw: Flaw) {
     world.socket.deliver(1);
     caller.join().unwrap();
     world.end(2);
+}
+
+fn nobody(flaw: Flaw) {
+    let world = World::new(flaw, false);
+    world.socket.deliver(2);
+    world.socket.deliver(1);
+    world.end(3);
 }
 
 fn timeout(flaw: Flaw) {

@@ -294,11 +294,20 @@ pub(crate) fn threads() -> usize {
 
 /// Memory of this process that is resident, in KiB.
 pub(crate) fn resident_kib() -> usize {
+    status_kib("VmRSS:")
+}
+
+/// Memory that this process has asked for, in KiB, whether it has touched it or not.
+pub(crate) fn virtual_kib() -> usize {
+    status_kib("VmSize:")
+}
+
+fn status_kib(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("VmRSS");
+        .find(|line| line.starts_with(name))
+        .expect("a line of that name");
     line.split_whitespace()
         .nth(1)
         .expect("a number")
