@@ -908,15 +908,9 @@ impl Serviced for Core {
     }
 
     fn tick(self: Arc<Self>) -> bool {
-        // Whoever holds the lock is there, and does what a tick would: next time will do.
-        let Some(mut st) = self.state.try_lock() else {
-            return true;
-        };
+        let mut st = self.lock();
         if st.phase == Phase::Closed {
             return false;
-        }
-        if self.signal.absorb() {
-            self.take_in_news(&mut st);
         }
         st.pipes.flush_dirty();
         self.settle(&mut st);
