@@ -5,7 +5,8 @@ mod interop;
 use std::time::{Duration, Instant};
 
 use interop::{
-    End, SOON, assert_same, expect_event, ipc, options, ours, ours_with, parts, tcp, theirs, until,
+    End, Place, SOON, assert_same, expect_event, ipc, options, ours, ours_with, parts, tcp, theirs,
+    until,
 };
 use xebec::{Context, EventKind, Monitor, SocketType};
 use xebec_peers::libzmq::{self, HEARTBEAT_IVL, HEARTBEAT_TIMEOUT, HEARTBEAT_TTL};
@@ -252,7 +253,7 @@ fn expect_refusal(monitor: &Monitor, kind: SocketType, stranger: SocketType) {
 #[test]
 fn we_may_be_there_first() {
     let Some(zmq) = libzmq_or_skip() else { return };
-    for place in [tcp, ipc] {
+    for place in [tcp as fn() -> Place, ipc] {
         let (context, their_context) = (Context::new(), zmq.context());
         let endpoint = free_endpoint(zmq, place);
         let push = ours(&context, SocketType::Push);
@@ -270,7 +271,7 @@ fn we_may_be_there_first() {
 #[test]
 fn libzmq_may_be_there_first() {
     let Some(zmq) = libzmq_or_skip() else { return };
-    for place in [tcp, ipc] {
+    for place in [tcp as fn() -> Place, ipc] {
         let (context, their_context) = (Context::new(), zmq.context());
         let endpoint = free_endpoint(zmq, place);
         let push = theirs(&their_context, SocketType::Push);
@@ -286,9 +287,9 @@ fn libzmq_may_be_there_first() {
 }
 
 /// An endpoint at which nobody listens any more.
-fn free_endpoint(zmq: &'static libzmq::Library, place: fn() -> String) -> String {
+fn free_endpoint(zmq: &'static libzmq::Library, place: fn() -> Place) -> Place {
     let pair = theirs(&zmq.context(), SocketType::Pair);
-    End::bind(&pair, &place())
+    Place(End::bind(&pair, &place()))
 }
 
 /// A libzmq server goes away and another comes to the same place; Xebec's client finds it.
@@ -334,7 +335,7 @@ comes_back! {
 #[test]
 fn libzmq_comes_back_to_us() {
     let Some(zmq) = libzmq_or_skip() else { return };
-    for place in [tcp, ipc] {
+    for place in [tcp as fn() -> Place, ipc] {
         let their_context = zmq.context();
         let client = theirs(&their_context, SocketType::Req);
         let endpoint = free_endpoint(zmq, place);

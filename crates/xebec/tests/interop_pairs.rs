@@ -9,7 +9,8 @@ mod interop;
 use std::time::Duration;
 
 use interop::{
-    End, Parts, assert_same, behind, ipc, ours, parts, shapes, subscription, tcp, theirs, until,
+    End, Parts, Place, assert_same, behind, ipc, ours, parts, shapes, subscription, tcp, theirs,
+    until,
 };
 use xebec::{Context, SocketType};
 use xebec_peers::libzmq_or_skip;
@@ -85,7 +86,7 @@ enum Binder {
     Libzmq,
 }
 
-fn pair(our_kind: SocketType, their_kind: SocketType, binder: Binder, place: String) {
+fn pair(our_kind: SocketType, their_kind: SocketType, binder: Binder, place: Place) {
     let Some(zmq) = libzmq_or_skip() else { return };
     let (context, their_context) = (Context::new(), zmq.context());
     let ours = ours(&context, our_kind);

@@ -239,7 +239,7 @@ while True:
     let options = options().req_relaxed(true).req_correlate(true);
     let client = ours_with(&context, SocketType::Req, options);
     let monitor = client.monitor();
-    let mut first = python.spawn(SERVER, &[&tcp(), "first"]);
+    let mut first = python.spawn(SERVER, &[&*tcp(), "first"]);
     let endpoint = first.expect_line(SOON);
     client.connect(&endpoint).unwrap();
     client.say(&parts(&["Hello"]));
@@ -247,7 +247,7 @@ while True:
     signal(&first, Signal::KILL);
     expect_event(&monitor, EventKind::Disconnected);
     client.say(&parts(&["anybody there?"]));
-    let mut second = python.spawn(SERVER, &[&endpoint, "second"]);
+    let mut second = python.spawn(SERVER, &[&*endpoint, "second"]);
     second.expect_line(SOON);
     assert_same(&client.hear(), &parts(&["second", "anybody there?"]));
     assert_eq!(client.stats().reconnects, 1);

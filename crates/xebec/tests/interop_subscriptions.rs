@@ -98,7 +98,7 @@ fn three_thousand_subscriptions_survive_a_reconnection() {
         let subscriber = ours(&context, kind);
         let monitor = subscriber.monitor();
         let mut wanted: HashSet<Vec<u8>> = HashSet::new();
-        let mut endpoint = tcp();
+        let mut endpoint = tcp().to_string();
         for round in 0..3 {
             let new = (0..COUNT / 3).map(|n| format!("topic {round} {n}").into_bytes());
             for topic in new {
@@ -143,7 +143,7 @@ fn an_xpub_forgets_who_left_and_learns_who_comes() {
     let Some(zmq) = libzmq_or_skip() else { return };
     let their_context = zmq.context();
     let subscriber = theirs(&their_context, SocketType::Sub);
-    let mut endpoint = tcp();
+    let mut endpoint = tcp().to_string();
     for topic in ["A", "B", "C"] {
         subscriber.subscribe(topic).unwrap();
     }

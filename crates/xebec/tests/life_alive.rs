@@ -33,10 +33,10 @@ fn a_peer_that_answers_pings_stays() {
     let context = Context::new();
     let options = quick()
         .heartbeat_ivl(ms(40))
-        .heartbeat_timeout(ms(200))
+        .heartbeat_timeout(ms(3_000))
         .heartbeat_ttl(ms(500));
-    let (_pull, monitor, mut raw) = pull_and_peer(&context, options);
     let began = Instant::now();
+    let (_pull, monitor, mut raw) = pull_and_peer(&context, options);
     for _ in 0..15 {
         let ping = raw.next_command("PING");
         assert_eq!(
@@ -48,7 +48,7 @@ fn a_peer_that_answers_pings_stays() {
         raw.send(&answer);
     }
     assert!(
-        began.elapsed() > ms(15 * 40 - 50),
+        began.elapsed() >= ms(15 * 40),
         "pings come no sooner than HEARTBEAT_IVL"
     );
     assert_eq!(happened(&monitor), []);
@@ -57,14 +57,16 @@ fn a_peer_that_answers_pings_stays() {
 #[test]
 fn a_peer_that_falls_silent_is_dropped() {
     let context = Context::new();
-    let options = || quick().heartbeat_ivl(ms(50)).heartbeat_timeout(ms(150));
+    let options = || quick().heartbeat_ivl(ms(50)).heartbeat_timeout(ms(400));
     let (_pull, monitor, mut raw) = pull_and_peer(&context, options());
-    let answer = pong(&raw.next_command("PING"));
-    raw.send(&answer);
-    raw.next_command("PING");
-    let silent = Instant::now();
+    let mut silent = Instant::now();
+    for _ in 0..12 {
+        let answer = pong(&raw.next_command("PING"));
+        silent = Instant::now();
+        raw.send(&answer);
+    }
     raw.until_closed();
-    assert!(silent.elapsed() >= ms(140), "{:?}", silent.elapsed());
+    assert!(silent.elapsed() >= ms(400), "{:?}", silent.elapsed());
     let lost = event(&monitor, EventKind::Disconnected);
     assert!(lost.cause.unwrap().contains("HEARTBEAT_TIMEOUT"));
     // A side that connects does the same, and connects again.
@@ -80,14 +82,13 @@ fn a_peer_that_falls_silent_is_dropped() {
 #[test]
 fn the_timeout_is_the_interval_unless_set() {
     let context = Context::new();
+    let began = Instant::now();
     let (_pull, monitor, mut raw) = pull_and_peer(&context, quick().heartbeat_ivl(ms(100)));
-    raw.next_command("PING");
-    let silent = Instant::now();
     raw.until_closed();
     assert!(
-        (ms(90)..ms(2000)).contains(&silent.elapsed()),
+        (ms(200)..ms(3_000)).contains(&began.elapsed()),
         "{:?}",
-        silent.elapsed()
+        began.elapsed()
     );
     event(&monitor, EventKind::Disconnected);
 }
@@ -106,14 +107,14 @@ fn a_timeout_of_zero_waits_without_end() {
 #[test]
 fn whatever_is_heard_counts_as_an_answer() {
     let context = Context::new();
-    let options = quick().heartbeat_ivl(ms(40)).heartbeat_timeout(ms(120));
+    let options = quick().heartbeat_ivl(ms(40)).heartbeat_timeout(ms(400));
     let (pull, monitor, mut raw) = pull_and_peer(&context, options);
-    for _ in 0..12 {
+    for _ in 0..15 {
         raw.next_command("PING");
         raw.send(b"\x00\x04data");
     }
     assert_eq!(happened(&monitor), []);
-    (0..12).for_each(|_| assert_eq!(text(&pull), "data"));
+    (0..15).for_each(|_| assert_eq!(text(&pull), "data"));
 }
 
 #[test]
@@ -139,14 +140,14 @@ fn pings_do_not_multiply_with_reconnects() {
     .unwrap();
     push.connect(&endpoint).unwrap();
     (0..8).for_each(|_| drop(Raw::accept(&listener).shake("PULL")));
-    let mut raw = Raw::accept(&listener).shake("PULL");
-    raw.next_command("PING");
-    let first = Instant::now();
-    (0..2).for_each(|_| drop(raw.next_command("PING")));
+    let raw = Raw::accept(&listener);
+    let began = Instant::now();
+    let mut raw = raw.shake("PULL");
+    (0..3).for_each(|_| drop(raw.next_command("PING")));
     assert!(
-        first.elapsed() > ms(300),
+        began.elapsed() >= ms(900),
         "three pings in {:?}",
-        first.elapsed()
+        began.elapsed()
     );
 }
 
@@ -262,15 +263,16 @@ fn a_peer_is_given_up_after_its_own_ttl() {
     let context = Context::new();
     let (_pull, monitor, mut raw) = pull_and_peer(&context, quick());
     // As long as it is heard it stays.
-    for _ in 0..8 {
-        raw.send(&ping(3, b""));
+    let mut silent = Instant::now();
+    for _ in 0..10 {
+        silent = Instant::now();
+        raw.send(&ping(6, b""));
         raw.next_command("PONG");
-        assert!(raw.is_quiet_for(ms(50)));
+        assert!(raw.is_quiet_for(ms(100)));
     }
-    let silent = Instant::now();
     raw.until_closed();
     assert!(
-        (ms(250)..ms(3_000)).contains(&silent.elapsed()),
+        (ms(600)..ms(5_000)).contains(&silent.elapsed()),
         "{:?}",
         silent.elapsed()
     );

@@ -10,10 +10,11 @@
 
 pub(crate) mod wire;
 
+use std::ops::Deref;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, process};
+use std::{env, fs, process};
 
 use xebec::{Context, Event, EventKind, Message, Monitor, Options, Socket, SocketType};
 use xebec_peers::libzmq;
@@ -223,17 +224,37 @@ pub(crate) fn parts_of(message: &Message) -> Parts {
         .collect()
 }
 
+/// An endpoint, as text. libzmq leaves the socket files of ipc behind: they go with it.
+pub(crate) struct Place(pub(crate) String);
+
+impl Deref for Place {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(path) = self.strip_prefix("ipc://") {
+            // Xebec has removed its own.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 /// Where to bind: a port for the system to choose.
-pub(crate) fn tcp() -> String {
-    "tcp://127.0.0.1:*".to_owned()
+pub(crate) fn tcp() -> Place {
+    Place("tcp://127.0.0.1:*".to_owned())
 }
 
 /// Where to bind: a socket file that nobody has used before.
-pub(crate) fn ipc() -> String {
+pub(crate) fn ipc() -> Place {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("xebec-interop-{}-{number}", process::id());
-    format!("ipc://{}", env::temp_dir().join(name).display())
+    Place(format!("ipc://{}", env::temp_dir().join(name).display()))
 }
 
 /// A message from byte strings.

@@ -191,14 +191,10 @@ impl Socket {
 
     fn lock(&self) -> Guard<'_> {
         let mut st = self.state.lock();
-        self.take_in_news(&mut st);
-        st
-    }
-
-    fn take_in_news(&self, st: &mut State) {
         if self.signal.absorb() {
             st.queue += std::mem::take(&mut *self.inbox.lock());
         }
+        st
     }
 
     /// An inproc peer has a message.
@@ -539,12 +535,7 @@ impl Socket {
     }
 
     fn tick(&self) -> bool {
-        let Some(mut st) = self.state.try_lock() else {
-            // A tick comes after some time.
-            thread::yield_now();
-            return true;
-        };
-        self.take_in_news(&mut st);
+        let mut st = self.lock();
         self.prune_unread(&mut st);
         match st.lease.tick() {
             Tick::Again => {
