@@ -90,6 +90,12 @@ pub struct Event {
     pub routing_id: Option<Bytes>,
     /// Why, for events that tell of a failure.
     pub cause: Option<String>,
+    /// The number that goes with the event in the C API (`zmq_socket_monitor`): for
+    /// [`HandshakeFailedNoDetail`](EventKind::HandshakeFailedNoDetail) an errno, for
+    /// [`HandshakeFailedProtocol`](EventKind::HandshakeFailedProtocol) a `ZMQ_PROTOCOL_ERROR_*`, for
+    /// [`HandshakeFailedAuth`](EventKind::HandshakeFailedAuth) the status of the ZAP reply (RFC 27).
+    /// 0 where there is none.
+    pub value: u64,
 }
 
 impl Event {
@@ -100,6 +106,7 @@ impl Event {
             peer: None,
             routing_id: None,
             cause: None,
+            value: 0,
         }
     }
 
@@ -110,6 +117,11 @@ impl Event {
 
     pub(crate) fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
+        self
+    }
+
+    pub(crate) fn value(mut self, value: u64) -> Self {
+        self.value = value;
         self
     }
 }

@@ -37,6 +37,10 @@ impl Core {
             Broken::Refused(_) | Broken::Dismissed(_) => EventKind::Closed,
             _ => EventKind::Disconnected,
         };
+        let value = match kind {
+            EventKind::HandshakeFailedNoDetail => why.errno(),
+            _ => 0,
+        };
         let cause = match &why {
             // libzmq refuses without a word, often before it has told its own type.
             Broken::Closed if shaking => hung_up(self.kind),
@@ -47,6 +51,7 @@ impl Core {
             ..Event::new(kind, &info.endpoint)
                 .peer(&info.address)
                 .cause(cause)
+                .value(value)
         });
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
