@@ -39,6 +39,7 @@ impl Core {
         };
         let value = match kind {
             EventKind::HandshakeFailedNoDetail => why.errno(),
+            EventKind::Closed | EventKind::Disconnected => pipe.descriptor(),
             _ => 0,
         };
         let cause = match &why {
@@ -119,9 +120,7 @@ impl Core {
             || matches!(pipe.link, Link::Inproc(_))
         {
             st.pipes.counters.dropped.linger += st.pipes.pipe(id).queued_out() as u64;
-            let info = st.pipes.pipe(id).info.clone();
-            st.monitors
-                .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+            self.tell_closed(st, id);
             st.pipes.pipe_mut(id).clear_output();
             return self.remove(st, id);
         }
@@ -140,7 +139,6 @@ impl Core {
         }
         let generation = pipe.generation;
         let talked = pipe.traffic.messages_out > 0;
-        let info = pipe.info.clone();
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && talked
             && !conn.in_handshake()
@@ -151,9 +149,18 @@ impl Core {
             }
             return;
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.tell_closed(st, id);
         self.remove(st, id);
+    }
+
+    /// Tells that this side closes a connection.
+    pub(super) fn tell_closed(&self, st: &State, id: PipeId) {
+        let pipe = st.pipes.pipe(id);
+        st.monitors.tell(|| {
+            Event::new(EventKind::Closed, &pipe.info.endpoint)
+                .peer(&pipe.info.address)
+                .value(pipe.descriptor())
+        });
     }
 
     /// The application closed the socket.

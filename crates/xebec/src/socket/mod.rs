@@ -6,6 +6,7 @@
 mod core;
 mod dial;
 mod endings;
+mod foreign;
 mod futures;
 mod inproc;
 mod links;
@@ -21,6 +22,7 @@ use zmtp::SocketType;
 
 use self::core::State;
 pub(crate) use self::core::{Core, Patience};
+pub use self::foreign::EventFd;
 pub use self::futures::{Incoming, Outgoing, RecvFuture, SendFuture};
 use crate::context::{Context, Handle};
 use crate::error::{AddressError, RecvError, SendError, SocketError};
