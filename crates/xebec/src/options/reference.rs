@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{CONTEXT_OPTIONS, Effect, OPTIONS, OptionSpec, Options, Role};
+use super::table::{CONTEXT_OPTIONS, Effect, OPTIONS, OptionSpec, Options, Role, Told};
 use super::value::{Form, Value};
 use super::{ContextOptions, names};
 
@@ -88,7 +88,7 @@ impl<O: 'static> OptionSpec<O> {
         let effect = match self.rules.effect {
             Effect::Now => "at once",
             Effect::Next => "next bind or connect",
-            Effect::Made => "when the socket is made",
+            Effect::Early => "until the first bind or connect",
         };
         let _ = write!(out, " {effect} | {sockets} |");
     }
@@ -108,7 +108,9 @@ Each option is set by name in three places: `Options::new().rcvhwm(10)` in Rust,
 the command line, and `zmq_setsockopt` with the constant in C. Times are numbers in the unit shown, or
 have their own unit (`250ms`, `2s`). What takes effect at the next bind or connect leaves what is
 already bound or connected as it is. An option that is not honoured, or that sockets of the type do
-not have, is refused (EINVAL), never ignored.
+not have, is refused (EINVAL), never ignored. There are two exceptions: the few that are there for
+transports still to come, which say so, and in C those that libzmq takes on a type of socket where they
+do nothing, such as CONFLATE on a REP.
 
 This page is generated from the table in `crates/xebec/src/options/table.rs`.
 ";
@@ -137,6 +139,19 @@ pub fn reference() -> String {
         row.row(&mut out, &ContextOptions::default());
         out.push('\n');
     }
+    let untold = OPTIONS
+        .iter()
+        .filter(|row| row.rules.role == Role::Value && row.rules.told == Told::Never);
+    let untold: Vec<_> = untold.map(|row| row.name()).collect();
+    let _ = write!(
+        out,
+        "\n## Not told in C\n\n`zmq_getsockopt` refuses these, as in libzmq:\n\n{}.\n",
+        untold
+            .chunks(5)
+            .map(|names| names.join(", "))
+            .collect::<Vec<_>>()
+            .join(",\n"),
+    );
     section(&mut out, "Told by the socket", &others, |row| {
         (row.rules.role == Role::ReadOnly).then_some(row.doc)
     });
