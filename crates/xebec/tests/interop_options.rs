@@ -189,3 +189,24 @@ fn what_is_refused_for_want_of_a_transport_is_refused_by_libzmq_too() {
         assert!(socket.bytes(row.number).is_err() && socket.int(row.number).is_err());
     }
 }
+
+/// One context each, all values in turn: a processor is there to be removed once it was added.
+#[test]
+fn contexts_take_what_they_take_in_libzmq() {
+    let Some(zmq) = xebec_peers::libzmq_or_skip() else {
+        return;
+    };
+    let their = zmq.context();
+    let our = Context::builder().on_thread_start(|_| Ok(())).build();
+    for number in (-1..=12).chain([42, 70, 71]) {
+        for value in [-1, 0, 1, 2, 500, i32::MAX] {
+            if number == 7 && value == i32::MAX {
+                // No system has as many processors; libzmq would take it and fail later.
+                continue;
+            }
+            let expected = their.set(number, value).is_ok();
+            let taken = our.set_c(number, &value.to_ne_bytes());
+            assert_eq!(taken.is_ok(), expected, "{number} = {value}: {taken:?}");
+        }
+    }
+}

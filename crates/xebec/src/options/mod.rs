@@ -419,6 +419,28 @@ impl ContextOptions {
         Self::spec(key)?.value(self)
     }
 
+    /// Sets an option from what `zmq_ctx_set_ext` gets; `zmq_ctx_set` passes the bytes of an `int`.
+    pub fn set_c(&mut self, number: i32, bytes: &[u8]) -> Result<(), OptionError> {
+        let row = Self::spec(number)?;
+        row.settable()?;
+        row.set(self, &row.from_c(bytes)?)
+    }
+
+    /// What `zmq_ctx_get_ext` tells of an option in a buffer of `room` bytes (see
+    /// [`OptionSpec::tell_c`]); `zmq_ctx_get` has one for an `int`. The number 3 is THREAD_PRIORITY
+    /// when it is set and SOCKET_LIMIT when it is asked for, as in libzmq.
+    pub fn tell_c(&self, number: i32, room: usize) -> Result<Vec<u8>, OptionError> {
+        let mut rows = CONTEXT_OPTIONS.iter().filter(|row| row.number == number);
+        let told = rows.find(|row| row.rules.told != Told::Never);
+        let row = told.map_or_else(|| Self::spec(number), Ok)?;
+        row.tell_c(&row.value(self)?, room)
+    }
+
+    /// An error if an option that is fixed when the first socket is made is not what it was then.
+    pub(crate) fn check_late(&self, then: &ContextOptions) -> Result<(), OptionError> {
+        check_late(CONTEXT_OPTIONS, self, then, "the context's first socket")
+    }
+
     /// An error unless every option that is not at its default is valid.
     pub fn check(&self) -> Result<(), OptionError> {
         check(CONTEXT_OPTIONS, self, |_| Ok(()))

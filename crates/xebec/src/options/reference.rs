@@ -79,18 +79,13 @@ impl<O: 'static> OptionSpec<O> {
         );
     }
 
-    /// The columns that only sockets have.
-    fn where_and_when(&self, out: &mut String) {
-        let sockets = match self.rules.sockets {
-            [] => "all".to_owned(),
-            sockets => names(sockets),
+    /// The column that says when it takes effect: for what comes next, or until what comes first.
+    fn when(&self, out: &mut String, next: &str, first: &str) {
+        let _ = match self.rules.effect {
+            Effect::Now => write!(out, " at once |"),
+            Effect::Next => write!(out, " {next} |"),
+            Effect::Early => write!(out, " until {first} |"),
         };
-        let effect = match self.rules.effect {
-            Effect::Now => "at once",
-            Effect::Next => "next bind or connect",
-            Effect::Early => "until the first bind or connect",
-        };
-        let _ = write!(out, " {effect} | {sockets} |");
     }
 
     fn number_text(&self) -> String {
@@ -126,19 +121,37 @@ pub fn reference() -> String {
     );
     for row in &values {
         row.row(&mut out, &Options::default());
-        row.where_and_when(&mut out);
-        out.push('\n');
+        row.when(
+            &mut out,
+            "next bind or connect",
+            "the first bind or connect",
+        );
+        let sockets = match row.rules.sockets {
+            [] => "all".to_owned(),
+            sockets => names(sockets),
+        };
+        let _ = writeln!(out, " {sockets} |");
     }
 
     out.push_str(
         "\n## Contexts\n\n\
-         | option | C constant | Rust type | default | valid | meaning |\n\
-         |---|---|---|---|---|---|\n",
+         | option | C constant | Rust type | default | valid | meaning | takes effect |\n\
+         |---|---|---|---|---|---|---|\n",
     );
-    for row in CONTEXT_OPTIONS {
+    let (values, constants): (Vec<_>, Vec<_>) =
+        CONTEXT_OPTIONS.iter().partition(|row| row.has_field);
+    for row in values {
         row.row(&mut out, &ContextOptions::default());
+        row.when(
+            &mut out,
+            "next socket or connection",
+            "the first socket is made",
+        );
         out.push('\n');
     }
+    section(&mut out, "Told by the context", &constants, |row| {
+        Some(row.doc)
+    });
     let untold = OPTIONS
         .iter()
         .filter(|row| row.rules.role == Role::Value && row.rules.told == Told::Never);
@@ -165,11 +178,11 @@ pub fn reference() -> String {
     out
 }
 
-fn section(
+fn section<O: 'static>(
     out: &mut String,
     title: &str,
-    rows: &[&OptionSpec],
-    says: impl Fn(&OptionSpec) -> Option<&'static str>,
+    rows: &[&OptionSpec<O>],
+    says: impl Fn(&OptionSpec<O>) -> Option<&'static str>,
 ) {
     let _ = write!(out, "\n## {title}\n\n| C constant | |\n|---|---|\n");
     for row in rows {

@@ -425,7 +425,7 @@ impl Outcome for Result<(), Fault> {
 }
 
 use Effect::{Early, Now};
-use Role::{Action, ReadOnly, Refused};
+use Role::{Action, Constant, ReadOnly, Refused};
 use Unit::{Bytes as InBytes, Connections, Messages, Micros, Millis, Seconds};
 
 const SECURITY: Role = Refused("it comes with the security mechanisms");
@@ -780,16 +780,55 @@ option_table! {
             { effect: Early, };
         /// How many sockets the context may have at a time.
         "ZMQ_MAX_SOCKETS" 2 => max_sockets(usize): usize = 1023,
-            { valid: from(1), effect: Early, };
+            { valid: from(1), effect: Now, };
         /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more.
         "ZMQ_MAX_MSGSZ" 5 => max_message_size(usize): usize = INT as usize,
-            { unit: InBytes, effect: Early, };
+            { unit: InBytes, };
         /// Whether its sockets have IPV6 from the start.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
-            { effect: Early, };
+            {};
+        /// Whether the context waits without end, when it ends, for messages of sockets that set no
+        /// LINGER. Without it a LINGER that is infinite when a socket is made becomes zero.
+        "ZMQ_BLOCKY" 70 => blocky(bool): bool = true,
+            {};
+        /// Whether received messages may stay in the buffer they were read into. Small bodies are
+        /// always copied out of it, and large ones are read into memory of their own, so that
+        /// nothing is held for longer than its message: both settings are met by the same engine.
+        "ZMQ_ZERO_COPY_RECV" 10 => zero_copy_recv(bool): bool = true,
+            {};
+        /// What the names of the I/O threads begin with, instead of `xebec-io`; a number in C.
+        "ZMQ_THREAD_NAME_PREFIX" 9 => thread_name_prefix(impl Into<String>): String = String::new(),
+            { valid: range(0, 16), unit: InBytes, digits: true, effect: Early, };
+        /// The processors that the I/O threads run on; any if there are none. Setting adds one.
+        "ZMQ_THREAD_AFFINITY_CPU_ADD" 7 => thread_affinity(impl Into<Vec<u32>>):
+            Vec<u32> = Vec::new(),
+            { valid: range(0, 1023), effect: Early, };
+        /// The scheduling policy of the I/O threads, as a number of sched(7). It takes the hook
+        /// `ContextBuilder::on_thread_start`, and is refused without.
+        "ZMQ_THREAD_SCHED_POLICY" 4 => thread_sched_policy(impl Into<Option<u32>>):
+            Option<u32> = None,
+            { none: Some(("system", -1)), effect: Early, };
+        /// The priority of the I/O threads: for the hook if the policy is SCHED_FIFO or SCHED_RR;
+        /// otherwise any but 0 gives them the highest (nice -20), which takes a privilege.
+        "ZMQ_THREAD_PRIORITY" 3 => thread_priority(impl Into<Option<u32>>): Option<u32> = None,
+            { none: Some(("system", -1)), told: Told::Never, effect: Early, };
     }
-    views {}
-    others {}
+    views {
+        /// Takes one processor out of THREAD_AFFINITY_CPU_ADD, which must have it.
+        "ZMQ_THREAD_AFFINITY_CPU_REMOVE" 8: Option<u32>,
+            { valid: range(0, 1023), told: Told::Never, effect: Early, }
+            read |_| None,
+            write |o, cpu| {
+                let at = o.thread_affinity.iter().position(|&known| Some(known) == cpu);
+                o.thread_affinity.remove(at.ok_or(Fault::Invalid)?);
+                Ok(())
+            };
+    }
+    others {
+        "ZMQ_SOCKET_LIMIT" 3 Constant(65_535), "the most sockets that libzmq lets MAX_SOCKETS ask for",
+            Int32 Exactly;
+        "ZMQ_MSG_T_SIZE" 6 Constant(64), "the size of `zmq_msg_t` in C", Int32 Exactly;
+    }
 }
 
 /// What the wire can carry of a time to live (RFC 37): tenths of a second.
