@@ -11,28 +11,38 @@
 //!    a message, or (from version 3.0 on) a [`Command`]. Subscriptions travel as messages or as
 //!    commands, which [`Subscription`] hides.
 //!
-//! The specifications are RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0) and RFC 37 (3.1). Where
-//! they are silent the behaviour is that of libzmq, which most peers run.
+//! The specifications are RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0) and RFC 37 (3.1); for
+//! security RFC 24 (PLAIN) and RFC 27 (ZAP). Where they are silent the behaviour is that of libzmq,
+//! which most peers run.
 //!
 //! Every length that a peer announces is compared with a limit before memory is set aside for it.
 #![forbid(unsafe_code)]
 
 mod command;
+mod credentials;
 mod frame;
 mod handshake;
 mod handshake_error;
+mod key;
 mod mechanism;
 mod metadata;
+mod protocol_error;
+mod secret;
 mod socket_type;
 mod subscription;
 mod version;
+pub mod zap;
 
 pub use command::{Command, CommandError, MAX_GROUP, MAX_PING_CONTEXT};
+pub use credentials::{Credentials, Verdict};
 pub use frame::{FrameError, Framing, Header, MAX_BODY};
 pub use handshake::{Handshake, Local, MAX_HANDSHAKE_COMMAND, MAX_ROUTING_ID, Peer, Progress};
 pub use handshake_error::HandshakeError;
-pub use mechanism::Mechanism;
+pub use key::PublicKey;
+pub use mechanism::{MAX_PLAIN, Mechanism};
 pub use metadata::{MAX_METADATA, MAX_PROPERTIES, Metadata, MetadataError};
+pub use protocol_error::ProtocolError;
+pub use secret::Secret;
 pub use socket_type::SocketType;
 pub use subscription::Subscription;
 pub use version::Version;

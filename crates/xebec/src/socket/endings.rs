@@ -29,7 +29,7 @@ impl Core {
         let shaking = pipe.conn().is_some_and(Conn::in_handshake);
         let inproc = matches!(pipe.link, Link::Inproc(_));
         let kind = match &why {
-            Broken::Handshake(error) if error.is_authentication() => EventKind::HandshakeFailedAuth,
+            Broken::Handshake(error) if error.status().is_some() => EventKind::HandshakeFailedAuth,
             Broken::Handshake(_) | Broken::Protocol(_) if shaking => {
                 EventKind::HandshakeFailedProtocol
             }

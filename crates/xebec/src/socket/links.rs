@@ -402,7 +402,7 @@ fn local(kind: SocketType, options: &Options) -> Local {
         routing_id: options.routing_id.clone(),
         properties: properties.collect(),
         mechanism: Mechanism::Null,
-        as_server: false,
+        authenticate: false,
         max_version: Version::V3_1,
     }
 }
