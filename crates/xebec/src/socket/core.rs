@@ -25,6 +25,7 @@ use super::dial::Dialer;
 use super::links::Listening;
 use super::spin::Spin;
 use super::timers::Timer;
+use crate::admission::HalfOpen;
 use crate::channel::Inbox;
 use crate::context::Shared;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
@@ -42,12 +43,14 @@ use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 /// as much as a few messages.
 const LOOK_FOR_ROOM: u32 = 16;
 
-/// What a token in a socket's set stands for: the upper two bits.
+/// What a token in a socket's set, or its inbox, stands for: the upper two bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Pipe(PipeId, u32),
     Listener(usize),
     Dialer(usize, u32),
+    /// What the ZAP handler was asked about this connection.
+    Inquiry(PipeId, u32),
 }
 
 impl Token {
@@ -56,6 +59,7 @@ impl Token {
             kind << 62 | u64::from(generation & 0x3fff_ffff) << 32 | index as u64
         };
         match self {
+            Token::Inquiry(id, generation) => pack(0, generation, id),
             Token::Pipe(id, generation) => pack(1, generation, id),
             Token::Listener(index) => pack(2, 0, index),
             Token::Dialer(index, generation) => pack(3, generation, index),
@@ -68,6 +72,7 @@ impl Token {
             (token & 0xffff_ffff) as usize,
         );
         match token >> 62 {
+            0 => Token::Inquiry(index, generation),
             1 => Token::Pipe(index, generation),
             2 => Token::Listener(index),
             _ => Token::Dialer(index, generation),
@@ -115,6 +120,9 @@ pub(crate) struct State {
     pub(crate) monitors: Monitors,
     pub(super) phase: Phase,
     pub(crate) last_endpoint: Option<String>,
+    /// Connections whose peers the ZAP handler is to be asked about, by their tokens.
+    pub(super) inquiries: Vec<u64>,
+    pub(super) half_open: HalfOpen,
 
     pub(super) generation: u32,
     events: Events,
@@ -229,6 +237,8 @@ impl Core {
                 monitors: Monitors::default(),
                 phase: Phase::Open,
                 last_endpoint: None,
+                inquiries: Vec::new(),
+                half_open: HalfOpen::default(),
 
                 generation: 0,
                 events: Events::default(),
@@ -271,6 +281,10 @@ impl Core {
     fn take_in_news(self: &Arc<Self>, st: &mut State) {
         let news = std::mem::take(&mut *self.inbox.lock());
         for token in news {
+            if let Some(id) = st.inquirer(token) {
+                self.answered(st, id);
+                continue;
+            }
             let Token::Pipe(id, generation) = Token::decode(token) else {
                 continue;
             };
@@ -750,6 +764,8 @@ impl Core {
         match token {
             Token::Listener(index) => self.accept(st, index),
             Token::Dialer(index, generation) => self.dialed(st, index, generation),
+            // No descriptor has such a token.
+            Token::Inquiry(..) => {}
             Token::Pipe(id, generation) => {
                 if st.pipes.contains(id) && st.pipes.pipe(id).generation == generation {
                     self.on_pipe_ready(st, id, ready);
@@ -894,6 +910,7 @@ impl Serviced for Core {
     }
 
     fn on_timer(self: Arc<Self>, now: Instant) {
+        self.bring_inquiries();
         let mut st = self.lock();
         if st.phase == Phase::Closed {
             return;
