@@ -27,7 +27,9 @@ use core::mem;
 
 use bytes::Bytes;
 
+use crate::cipher::Cipher;
 use crate::mechanism::{Asking, Done, NAME_LEN, Next, Running, printable};
+use crate::random::Random;
 use crate::{
     Command, Credentials, Framing, HandshakeError, Header, Mechanism, Metadata, MetadataError,
     SocketType, Verdict, Version,
@@ -111,6 +113,8 @@ pub struct Handshake {
     /// What has arrived and no step has used up. Invariant: at most the octets that `state` needs.
     pending: Vec<u8>,
     output: Vec<u8>,
+    random: Random,
+    cipher: Option<Cipher>,
 }
 
 /// What the handshake waits for.
@@ -151,6 +155,16 @@ impl Handshake {
     /// If something in `local` is too long, or demands security of a version that has none, nothing
     /// is sent, and the first call of [`Handshake::input`] fails.
     pub fn new(local: Local) -> Self {
+        Self::start(local, Random::System)
+    }
+
+    /// Like [`Handshake::new`], with the random octets that CURVE needs from `fill` instead of the
+    /// system: for tests that are to take the same course each time.
+    pub fn with_random(local: Local, fill: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
+        Self::start(local, Random::Given(Box::new(fill)))
+    }
+
+    fn start(local: Local, random: Random) -> Self {
         let mut output = Vec::with_capacity(GREETING_LEN);
         let state = if let Err(error) = local.check() {
             State::Over(error)
@@ -171,12 +185,20 @@ impl Handshake {
             state,
             pending: Vec::new(),
             output,
+            random,
+            cipher: None,
         }
     }
 
     /// The octets to send. The caller takes from the front what it has sent.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// What all traffic is to be sealed and opened with, once the handshake is finished under a
+    /// mechanism that encrypts.
+    pub fn take_cipher(&mut self) -> Option<Cipher> {
+        self.cipher.take()
     }
 
     /// Takes octets that arrived, however they were split up on the way.
@@ -417,10 +439,10 @@ impl Handshake {
             .map_err(HandshakeError::LocalProperties)?;
         let version = peer.min(self.local.max_version);
         let authenticate = self.local.authenticate;
-        let next = self
-            .local
-            .mechanism
-            .start(ready, authenticate, &mut self.output);
+        let next =
+            self.local
+                .mechanism
+                .start(ready, authenticate, &mut self.random, &mut self.output)?;
         self.enter(version, next)
     }
 
@@ -429,7 +451,7 @@ impl Handshake {
         if !header.command {
             return Err(HandshakeError::UnexpectedMessage);
         }
-        let next = running.command(body, &mut self.output)?;
+        let next = running.command(body, &mut self.random, &mut self.output)?;
         self.pending.clear();
         self.enter(version, next)
     }
@@ -445,7 +467,11 @@ impl Handshake {
     }
 
     fn finish(&mut self, version: Version, done: Done) -> Result<Peer, HandshakeError> {
-        let Done { metadata, last } = done;
+        let Done {
+            metadata,
+            last,
+            cipher,
+        } = done;
         let socket_type = self.peer_type(&metadata).inspect_err(|error| {
             if self.local.mechanism.may_send_error() {
                 self.put_error(&error.reason());
@@ -458,6 +484,7 @@ impl Handshake {
             });
         }
         self.output.extend_from_slice(&last);
+        self.cipher = cipher;
         Ok(Peer {
             version,
             socket_type,

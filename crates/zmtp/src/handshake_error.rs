@@ -63,6 +63,18 @@ pub enum HandshakeError {
         /// Its name.
         command: &'static str,
     },
+    /// A box in a command cannot be opened: the two sides do not have the keys that each takes the
+    /// other to have, or the command was forged.
+    Cryptographic {
+        /// The command's name.
+        command: &'static str,
+    },
+    /// INITIATE's nonce does not exceed HELLO's.
+    InvalidSequence,
+    /// The vouch in INITIATE is for another connection or another server.
+    KeyExchange,
+    /// Our server key is of the few that agree with everybody on the same secret.
+    UnusableKey,
     /// A ZMTP 2.0 identity frame is flagged as a part of something larger, or as a command.
     MalformedIdentity,
     /// A message arrived where a command was due.
@@ -134,6 +146,9 @@ impl HandshakeError {
                 "ERROR" => E::ZmtpMalformedCommandError,
                 _ => E::ZmtpMalformedCommandUnspecified,
             },
+            Self::Cryptographic { .. } | Self::UnusableKey => E::ZmtpCryptographic,
+            Self::InvalidSequence => E::ZmtpInvalidSequence,
+            Self::KeyExchange => E::ZmtpKeyExchange,
             Self::UnexpectedMessage | Self::UnexpectedCommand { .. } => E::ZmtpUnexpectedCommand,
             Self::Authenticator(error) => error.protocol_error(),
             Self::PeerError { .. }
@@ -217,6 +232,13 @@ impl fmt::Display for HandshakeError {
                 write!(f, "the peer sent a malformed command: {error}")
             }
             Self::Malformed { command } => write!(f, "the peer sent a malformed {command} command"),
+            Self::Cryptographic { command } => write!(
+                f,
+                "the {command} command cannot be decrypted: check the keys of both sides"
+            ),
+            Self::InvalidSequence => f.write_str("the peer used a nonce twice, or out of order"),
+            Self::KeyExchange => f.write_str("the peer vouches for other keys than these"),
+            Self::UnusableKey => f.write_str("CURVE_SERVERKEY is not a key that encrypts anything"),
             Self::MalformedIdentity => f.write_str("the peer's identity frame has illegal flags"),
             Self::UnexpectedMessage => {
                 f.write_str("the peer sent a message before the handshake was over")

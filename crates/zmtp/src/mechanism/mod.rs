@@ -8,14 +8,20 @@
 //! NULL          [verdict]  READY to and fro
 //! PLAIN client  HELLO, WELCOME back, INITIATE, READY back
 //! PLAIN server  HELLO in, verdict, WELCOME, INITIATE in, READY
+//! CURVE client  HELLO, WELCOME back, INITIATE, READY back
+//! CURVE server  HELLO in, WELCOME, INITIATE in, [verdict], READY
 //! ```
 //!
 //! No mechanism but NULL may be combined with a ZMTP 1.0 or 2.0 peer, which knows no security: see
 //! [`Mechanism::allows_old_peers`].
 
+mod curve;
 mod plain;
 
+use crate::cipher::Cipher;
 use crate::command::{split_name, split_reason};
+use crate::key::{KeyPair, PublicKey};
+use crate::random::Random;
 use crate::secret::Secret;
 use crate::{Command, Credentials, HandshakeError, Metadata};
 
@@ -44,6 +50,21 @@ pub enum Mechanism {
     /// [`Local::authenticate`](crate::Local::authenticate) says, for without one it would let
     /// everybody in.
     PlainServer,
+    /// CURVE (RFC 25, RFC 26): the traffic is encrypted, the server is known by its key, and learns
+    /// the client's.
+    CurveClient {
+        /// The server's permanent public key.
+        server_key: PublicKey,
+        /// The client's permanent pair. A server refuses a client whose two halves do not belong
+        /// together.
+        keys: KeyPair,
+    },
+    /// CURVE (RFC 25, RFC 26): lets in every client that knows this server's public key, unless
+    /// [`Local::authenticate`](crate::Local::authenticate) has each client's key judged.
+    CurveServer {
+        /// The server's permanent pair.
+        keys: KeyPair,
+    },
 }
 
 impl Mechanism {
@@ -52,14 +73,15 @@ impl Mechanism {
         match self {
             Self::Null => "NULL",
             Self::PlainClient { .. } | Self::PlainServer => "PLAIN",
+            Self::CurveClient { .. } | Self::CurveServer { .. } => "CURVE",
         }
     }
 
     /// Whether this side is the server: the side that is asked to let the other in. NULL has none.
     pub const fn is_server(&self) -> bool {
         match self {
-            Self::Null | Self::PlainClient { .. } => false,
-            Self::PlainServer => true,
+            Self::Null | Self::PlainClient { .. } | Self::CurveClient { .. } => false,
+            Self::PlainServer | Self::CurveServer { .. } => true,
         }
     }
 
@@ -96,8 +118,14 @@ impl Mechanism {
 
     /// Starts the mechanism: its first command, if this side speaks first, goes to `out`. The
     /// properties in `ready` are those to tell the peer.
-    pub(crate) fn start(&self, ready: Metadata, authenticate: bool, out: &mut Vec<u8>) -> Next {
-        match self {
+    pub(crate) fn start(
+        &self,
+        ready: Metadata,
+        authenticate: bool,
+        random: &mut Random,
+        out: &mut Vec<u8>,
+    ) -> Result<Next, HandshakeError> {
+        Ok(match self {
             Self::Null if authenticate => {
                 Next::Ask(Credentials::Null, Asking::Null(null::Unjudged { ready }))
             }
@@ -107,7 +135,17 @@ impl Mechanism {
                 Next::Await(Running::PlainClient(plain::AwaitWelcome { ready }))
             }
             Self::PlainServer => Next::Await(Running::PlainServer(plain::AwaitHello { ready })),
-        }
+            Self::CurveClient { server_key, keys } => {
+                let keys = keys.clone();
+                let state = curve::AwaitWelcome::hello(ready, keys, *server_key, random, out)?;
+                Next::Await(Running::CurveClient(Box::new(state)))
+            }
+            Self::CurveServer { keys } => Next::Await(Running::CurveServer(curve::AwaitHello {
+                ready,
+                keys: keys.clone(),
+                authenticate,
+            })),
+        })
     }
 }
 
@@ -127,6 +165,8 @@ pub(crate) struct Done {
     pub(crate) metadata: Metadata,
     /// The frame to send if these properties are acceptable: the server's READY.
     pub(crate) last: Vec<u8>,
+    /// What seals the traffic, under CURVE.
+    pub(crate) cipher: Option<Cipher>,
 }
 
 /// A mechanism that waits for a command.
@@ -137,17 +177,30 @@ pub(crate) enum Running {
     PlainClientReady(plain::AwaitReady),
     PlainServer(plain::AwaitHello),
     PlainServerInitiate(plain::AwaitInitiate),
+    CurveClient(Box<curve::AwaitWelcome>),
+    CurveClientReady(curve::AwaitReady),
+    CurveServer(curve::AwaitHello),
+    CurveServerInitiate(curve::AwaitInitiate),
 }
 
 impl Running {
     /// Takes the peer's next command; the answer goes to `out`.
-    pub(crate) fn command(self, body: &[u8], out: &mut Vec<u8>) -> Result<Next, HandshakeError> {
+    pub(crate) fn command(
+        self,
+        body: &[u8],
+        random: &mut Random,
+        out: &mut Vec<u8>,
+    ) -> Result<Next, HandshakeError> {
         match self {
             Self::Null(state) => state.command(body),
             Self::PlainClient(state) => state.command(body, out),
             Self::PlainClientReady(state) => state.command(body),
             Self::PlainServer(state) => state.command(body),
             Self::PlainServerInitiate(state) => state.command(body),
+            Self::CurveClient(state) => state.command(body, random, out),
+            Self::CurveClientReady(state) => state.command(body),
+            Self::CurveServer(state) => state.command(body, random, out),
+            Self::CurveServerInitiate(state) => state.command(body),
         }
     }
 }
@@ -157,6 +210,7 @@ impl Running {
 pub(crate) enum Asking {
     Null(null::Unjudged),
     Plain(plain::Unjudged),
+    Curve(curve::Unjudged),
 }
 
 impl Asking {
@@ -164,6 +218,7 @@ impl Asking {
         match self {
             Self::Null(state) => state.allowed(out),
             Self::Plain(state) => state.allowed(out),
+            Self::Curve(state) => state.allowed(),
         }
     }
 }
@@ -195,6 +250,7 @@ pub(crate) mod null {
             Ok(Next::Done(Done {
                 metadata: Metadata::parse(data)?,
                 last: Vec::new(),
+                cipher: None,
             }))
         }
     }
@@ -222,6 +278,12 @@ fn expect<'a>(body: &'a [u8], name: &str, may: May) -> Result<&'a [u8], Handshak
             name: printable(other),
         }),
     }
+}
+
+/// Appends a command of a mechanism, frame and all.
+fn put(name: &str, data: &[u8], out: &mut Vec<u8>) {
+    let name = name.as_bytes();
+    Command::Other { name, data }.encode_framed(out);
 }
 
 /// Text from a peer, made safe for logs and terminals.

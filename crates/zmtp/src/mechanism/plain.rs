@@ -2,7 +2,7 @@
 //!
 //! Nothing is encrypted. INITIATE and READY carry the properties that NULL has in its READY.
 
-use super::{Asking, Done, May, Next, Running, expect};
+use super::{Asking, Done, May, Next, Running, expect, put};
 use crate::command::split_brief;
 use crate::secret::Secret;
 use crate::{Command, Credentials, HandshakeError, Metadata};
@@ -15,11 +15,7 @@ pub(super) fn hello(username: &[u8], password: &Secret, out: &mut Vec<u8>) {
         data.extend_from_slice(text);
     }
     let data = Secret::from(data);
-    put(b"HELLO", data.expose(), out);
-}
-
-fn put(name: &[u8], data: &[u8], out: &mut Vec<u8>) {
-    Command::Other { name, data }.encode_framed(out);
+    put("HELLO", data.expose(), out);
 }
 
 /// The client's HELLO is on its way, WELCOME is due.
@@ -35,7 +31,7 @@ impl AwaitWelcome {
         }
         let mut properties = Vec::new();
         self.ready.encode(&mut properties);
-        put(b"INITIATE", &properties, out);
+        put("INITIATE", &properties, out);
         Ok(Next::Await(Running::PlainClientReady(AwaitReady)))
     }
 }
@@ -50,6 +46,7 @@ impl AwaitReady {
         Ok(Next::Done(Done {
             metadata: Metadata::parse(data)?,
             last: Vec::new(),
+            cipher: None,
         }))
     }
 }
@@ -89,7 +86,7 @@ pub(crate) struct Unjudged {
 
 impl Unjudged {
     pub(super) fn allowed(self, out: &mut Vec<u8>) -> Next {
-        put(b"WELCOME", b"", out);
+        put("WELCOME", &[], out);
         Next::Await(Running::PlainServerInitiate(AwaitInitiate {
             ready: self.ready,
         }))
@@ -107,6 +104,10 @@ impl AwaitInitiate {
         let metadata = Metadata::parse(expect(body, "INITIATE", May::NotRefuse)?)?;
         let mut last = Vec::new();
         Command::Ready(self.ready).encode_framed(&mut last);
-        Ok(Next::Done(Done { metadata, last }))
+        Ok(Next::Done(Done {
+            metadata,
+            last,
+            cipher: None,
+        }))
     }
 }

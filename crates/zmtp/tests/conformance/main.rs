@@ -4,6 +4,7 @@
 //! against each other. The rest: one file per module of the crate, each with its round trips.
 
 mod commands;
+mod curve;
 mod frames;
 mod greetings;
 mod metadata;

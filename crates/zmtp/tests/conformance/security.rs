@@ -1,16 +1,16 @@
 //! Authentication and PLAIN: who is asked what and when, what the peer is told, what is refused.
 
 use zmtp::{
-    Command, Credentials, Framing, Handshake, HandshakeError, Local, Mechanism, Peer, Progress,
-    ProtocolError, Secret, SocketType, Verdict, Version, zap,
+    Cipher, Command, Credentials, Framing, Handshake, HandshakeError, Local, Mechanism, Peer,
+    Progress, ProtocolError, Secret, SocketType, Verdict, Version, zap,
 };
 
 use crate::{at_most, local};
 
-const ALLOW: Verdict = Verdict::Allow;
-const DENY: Verdict = Verdict::Deny { status: 400 };
+pub(crate) const ALLOW: Verdict = Verdict::Allow;
+pub(crate) const DENY: Verdict = Verdict::Deny { status: 400 };
 
-fn plain_client(username: &str, password: &str) -> Local {
+pub(crate) fn plain_client(username: &str, password: &str) -> Local {
     Local {
         mechanism: Mechanism::PlainClient {
             username: username.into(),
@@ -20,14 +20,14 @@ fn plain_client(username: &str, password: &str) -> Local {
     }
 }
 
-fn plain_server() -> Local {
+pub(crate) fn plain_server() -> Local {
     Local {
         mechanism: Mechanism::PlainServer,
         ..local(SocketType::Router, b"server")
     }
 }
 
-fn judging(local: Local) -> Local {
+pub(crate) fn judging(local: Local) -> Local {
     Local {
         authenticate: true,
         ..local
@@ -35,27 +35,29 @@ fn judging(local: Local) -> Local {
 }
 
 /// How one side ended.
-#[derive(Debug, PartialEq)]
-struct End {
+#[derive(Debug)]
+pub(crate) struct End {
     /// `None` if it still waits.
-    outcome: Option<Result<Peer, HandshakeError>>,
+    pub(crate) outcome: Option<Result<Peer, HandshakeError>>,
     /// What it was asked to judge.
-    asked: Vec<Credentials>,
+    pub(crate) asked: Vec<Credentials>,
     /// The octets it sent.
-    sent: Vec<u8>,
+    pub(crate) sent: Vec<u8>,
     /// The octets that came after the end.
-    rest: Vec<u8>,
+    pub(crate) rest: Vec<u8>,
+    /// What the traffic is sealed with.
+    pub(crate) cipher: Option<Cipher>,
 }
 
 impl End {
-    fn peer(&self) -> &Peer {
+    pub(crate) fn peer(&self) -> &Peer {
         match &self.outcome {
             Some(Ok(peer)) => peer,
             other => panic!("{other:?}"),
         }
     }
 
-    fn error(&self) -> &HandshakeError {
+    pub(crate) fn error(&self) -> &HandshakeError {
         match &self.outcome {
             Some(Err(error)) => error,
             other => panic!("{other:?}"),
@@ -64,17 +66,21 @@ impl End {
 }
 
 /// One side, its verdict on the other, and what has arrived and was not taken.
-struct Side {
-    handshake: Handshake,
+pub(crate) struct Side {
+    pub(crate) handshake: Handshake,
     verdict: Verdict,
     inbox: Vec<u8>,
-    end: End,
+    pub(crate) end: End,
 }
 
 impl Side {
-    fn new(local: Local, verdict: Verdict) -> Self {
+    pub(crate) fn new(local: Local, verdict: Verdict) -> Self {
+        Self::with(Handshake::new(local), verdict)
+    }
+
+    pub(crate) fn with(handshake: Handshake, verdict: Verdict) -> Self {
         Self {
-            handshake: Handshake::new(local),
+            handshake,
             verdict,
             inbox: Vec::new(),
             end: End {
@@ -82,6 +88,7 @@ impl Side {
                 asked: Vec::new(),
                 sent: Vec::new(),
                 rest: Vec::new(),
+                cipher: None,
             },
         }
     }
@@ -104,7 +111,7 @@ impl Side {
         }
     }
 
-    fn input(&mut self, octets: &[u8]) {
+    pub(crate) fn input(&mut self, octets: &[u8]) {
         self.inbox.extend_from_slice(octets);
         while self.end.outcome.is_none() && !self.inbox.is_empty() {
             let result = self.handshake.input(&self.inbox);
@@ -113,9 +120,22 @@ impl Side {
     }
 }
 
+impl Side {
+    pub(crate) fn end(mut self) -> End {
+        End {
+            rest: self.inbox,
+            cipher: self.handshake.take_cipher(),
+            ..self.end
+        }
+    }
+}
+
 /// Carries `piece` octets at a time to and fro until nothing moves.
-fn meet(a: (Local, Verdict), b: (Local, Verdict), piece: usize) -> [End; 2] {
-    let mut sides = [Side::new(a.0, a.1), Side::new(b.0, b.1)];
+pub(crate) fn meet(a: (Local, Verdict), b: (Local, Verdict), piece: usize) -> [End; 2] {
+    carry([Side::new(a.0, a.1), Side::new(b.0, b.1)], piece)
+}
+
+pub(crate) fn carry(mut sides: [Side; 2], piece: usize) -> [End; 2] {
     loop {
         let mut idle = true;
         for from in 0..2 {
@@ -129,15 +149,12 @@ fn meet(a: (Local, Verdict), b: (Local, Verdict), piece: usize) -> [End; 2] {
             }
         }
         if idle {
-            return sides.map(|side| End {
-                rest: side.inbox,
-                ..side.end
-            });
+            return sides.map(Side::end);
         }
     }
 }
 
-const PIECES: [usize; 4] = [1, 3, 64, 10_000];
+pub(crate) const PIECES: [usize; 4] = [1, 3, 64, 10_000];
 
 fn plain(username: &str, password: &str) -> Credentials {
     Credentials::Plain {
@@ -147,7 +164,7 @@ fn plain(username: &str, password: &str) -> Credentials {
 }
 
 /// The reason in the ERROR command at the end of `sent`.
-fn told(sent: &[u8]) -> Option<&[u8]> {
+pub(crate) fn told(sent: &[u8]) -> Option<&[u8]> {
     let header = Framing::V2.decode(&sent[64..]).unwrap()?;
     let mut at = 64;
     let mut last = None;
@@ -397,8 +414,9 @@ fn a_plain_client_that_dislikes_the_server_says_nothing() {
 const GREETING: &[u8] = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01PLAIN\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 /// The error after the greeting and these command bodies, whole and octet by octet.
-fn fails(local: Local, commands: &[&[u8]]) -> HandshakeError {
+pub(crate) fn fails(local: Local, commands: &[&[u8]]) -> HandshakeError {
     let mut octets = GREETING.to_vec();
+    octets[12..17].copy_from_slice(local.mechanism.name().as_bytes());
     for body in commands {
         Framing::V2.encode(false, true, body.len(), &mut octets);
         octets.extend_from_slice(body);
