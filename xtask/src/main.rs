@@ -1,6 +1,6 @@
 //! The project's chores: `cargo xtask test` runs every check there is, the others one each.
 //!
-//! A chore is a row of [`CHORES`] and a function of [`checks`], [`peers`] or [`lines`]; the help
+//! A chore is a row of [`CHORES`] and a function of [`checks`], [`peers`], [`install`] or [`lines`]; the help
 //! and the dispatch derive from the table. `test` is the list [`EVERYTHING`] of chores in order,
 //! each under a heading and with the time that it took. What a chore could not do, but was
 //! allowed to leave out, it returns as notes, and the summary repeats them.
@@ -9,10 +9,12 @@
 
 mod bench;
 mod checks;
+mod install;
 mod lines;
 mod peers;
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -76,6 +78,11 @@ const CHORES: &[Chore] = &[
         checks::pages,
     ),
     chore(
+        "install",
+        "build the C library and stage it below --prefix DIR",
+        install::install,
+    ),
+    chore(
         "lines",
         "count the lines of code of each crate",
         lines::print,
@@ -98,6 +105,8 @@ struct Request {
     keep_going: bool,
     /// Takes only the interop peers that are there.
     no_install: bool,
+    /// Where `install` puts the C library.
+    prefix: Option<PathBuf>,
     /// What follows `--`, for the test runner, or `bench`, for the benchmarks.
     rest: Vec<String>,
 }
@@ -131,6 +140,7 @@ fn help() -> String {
     text += "
   --keep-going   go on after a chore that failed
   --no-install   leave the machine as it is: what needs a missing peer is skipped
+  --prefix DIR   where `install` puts include/ and lib/
   -- ARGS        for the test runner, as in `cargo xtask interop -- --exact NAME`
 
 With CI=true in the environment nothing may be skipped: a missing peer is a failure.
@@ -150,6 +160,10 @@ fn parse(arguments: Vec<String>) -> Result<Request, String> {
             }
             "--keep-going" => request.keep_going = true,
             "--no-install" => request.no_install = true,
+            "--prefix" => {
+                let prefix = arguments.next();
+                request.prefix = Some(prefix.ok_or("--prefix needs a directory")?.into());
+            }
             "test" => request
                 .chores
                 .extend(EVERYTHING.iter().map(ToString::to_string)),
@@ -246,6 +260,16 @@ mod tests {
         let request = parsed("lines bench --quick push-tcp").unwrap();
         assert_eq!(request.chores, ["lines", "bench"]);
         assert_eq!(request.rest, ["--quick", "push-tcp"]);
+    }
+
+    #[test]
+    fn the_prefix_is_a_directory() {
+        let request = parsed("install --prefix /opt/zmq").unwrap();
+        assert_eq!(request.prefix, Some(PathBuf::from("/opt/zmq")));
+        assert_eq!(
+            parsed("install --prefix").unwrap_err(),
+            "--prefix needs a directory"
+        );
     }
 
     #[test]
