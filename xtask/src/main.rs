@@ -1,9 +1,10 @@
 //! The project's chores: `cargo xtask test` runs every check there is, the others one each.
 //!
-//! A chore is a row of [`CHORES`] and a function of [`checks`], [`peers`], [`install`] or [`lines`]; the help
-//! and the dispatch derive from the table. `test` is the list [`EVERYTHING`] of chores in order,
-//! each under a heading and with the time that it took. What a chore could not do, but was
-//! allowed to leave out, it returns as notes, and the summary repeats them.
+//! A chore is a row of [`CHORES`] and a function of [`checks`], [`peers`], [`install`],
+//! [`pyzmq`], [`bench`] or [`lines`]; the help and the dispatch derive from the table. `test` is
+//! the list [`EVERYTHING`] of chores in order, each under a heading and with the time that it
+//! took. What a chore could not do, but was allowed to leave out, it returns as notes, and the
+//! summary repeats them.
 //!
 //! Only std and the crate of the interop peers are used here, so that the first build is short.
 
@@ -12,6 +13,7 @@ mod checks;
 mod install;
 mod lines;
 mod peers;
+mod pyzmq;
 
 use std::env;
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ const fn chore(name: &'static str, about: &'static str, run: fn(&Request) -> Out
 const CHORES: &[Chore] = &[
     chore(
         "peers",
-        "install libzmq and pyzmq, which the interop tests talk to",
+        "install what the tests talk to and the C tools that they need",
         peers::install,
     ),
     chore(
@@ -83,6 +85,11 @@ const CHORES: &[Chore] = &[
         install::install,
     ),
     chore(
+        "pyzmq",
+        "run pyzmq's own tests on libzmq and on ours, and compare",
+        pyzmq::compare,
+    ),
+    chore(
         "lines",
         "count the lines of code of each crate",
         lines::print,
@@ -129,8 +136,9 @@ fn main() -> ExitCode {
 }
 
 fn help() -> String {
-    let mut text =
-        String::from("Usage: cargo xtask CHORE… [--keep-going] [--no-install] [-- ARGS]\n\n");
+    let mut text = String::from(
+        "Usage: cargo xtask CHORE… [--keep-going] [--no-install] [--prefix DIR] [-- ARGS]\n\n",
+    );
     text += "  test       everything: ";
     text += &EVERYTHING.join(", ");
     text += "\n";
