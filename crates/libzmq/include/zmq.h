@@ -218,8 +218,9 @@ ZMQ_EXPORT int zmq_send (void *socket, const void *from, size_t length, int flag
 ZMQ_EXPORT int zmq_send_const (void *socket, const void *from, size_t length, int flags);
 ZMQ_EXPORT int zmq_recv (void *socket, void *into, size_t length, int flags);
 
-/* A message of several frames at once, each in a place of its own, which zmq_recviov allocates by
- * malloc. They give the number of frames, or -1. */
+/* Several frames at once, each in a place of its own, which zmq_recviov allocates by malloc. It gives
+ * the number of frames of the one message; zmq_sendiov gives the length of the last frame, and sends
+ * one message with ZMQ_SNDMORE, or as many as there are frames without. */
 ZMQ_EXPORT int zmq_sendiov (void *socket, struct iovec *frames, size_t count, int flags);
 ZMQ_EXPORT int zmq_recviov (void *socket, struct iovec *frames, size_t *count, int flags);
 
