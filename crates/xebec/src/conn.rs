@@ -10,6 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use zmtp::{Command, Framing, Handshake, HandshakeError, Local, Peer, Subscription, Version};
 
 use crate::buffer::{Incoming, LARGE, Outgoing, Pool};
@@ -42,6 +43,20 @@ pub(crate) enum Broken {
     Refused(&'static str),
     /// This side ended it for good.
     Dismissed(&'static str),
+}
+
+impl Broken {
+    /// The errno that libzmq tells for it.
+    pub(crate) fn errno(&self) -> u64 {
+        let errno = match self {
+            Broken::Closed => Errno::PIPE.raw_os_error(),
+            Broken::Io(error) => error.raw_os_error().unwrap_or(0),
+            Broken::Silent(_) => Errno::TIMEDOUT.raw_os_error(),
+            Broken::Protocol(_) | Broken::Handshake(_) => Errno::PROTO.raw_os_error(),
+            Broken::Refused(_) | Broken::Dismissed(_) => Errno::CONNABORTED.raw_os_error(),
+        };
+        errno.unsigned_abs().into()
+    }
 }
 
 impl fmt::Display for Broken {
@@ -218,6 +233,11 @@ impl Conn {
         let mut reads = 0;
         loop {
             if let Some(message) = self.decode(pool)? {
+                if !self.readable && self.incoming.len() == 0 {
+                    // It may be long until somebody asks again: ten thousand peers that said one
+                    // thing each must not hold ten thousand buffers.
+                    self.incoming.rest(pool);
+                }
                 return Ok(Some(message));
             }
             if !self.readable || self.in_handshake() {

@@ -72,13 +72,13 @@ pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
     AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
     ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop,
-    Role, RouterNotify, Rules, Unit, Valid, Value, reference as options_reference,
+    Role, RouterNotify, Rules, Told, Unit, Valid, Value, reference as options_reference,
 };
 pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};
 pub use proxy::{Proxy, ProxyError, ProxyStats, proxy};
 pub use socket::typed::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream, Sub, Xpub, Xsub};
-pub use socket::{Incoming, Outgoing, RecvFuture, SendFuture, Socket};
+pub use socket::{EventFd, Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;
 pub use zmtp::{Metadata, SocketType, Version};

@@ -9,9 +9,12 @@
 //! kernel (or, inproc, until the peer's application has taken it). Inbound, it counts against
 //! RCVHWM from its decoding until the application has taken it. Both counts are exact.
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,6 +27,7 @@ use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
 use crate::options::Options;
 use crate::stats::{Counters, Traffic};
+use crate::transport;
 
 /// Names a pipe of a socket; reused after the pipe is gone.
 pub(crate) type PipeId = usize;
@@ -52,9 +56,56 @@ pub struct PeerInfo {
     pub metadata: Metadata,
     /// The protocol version that the connection speaks; `None` for inproc and raw streams.
     pub version: Option<Version>,
+    /// The number of the connection's descriptor, for what is received by it; none for inproc.
+    pub(crate) descriptor: Option<RawFd>,
+    /// What a foreign interface has made of all this, once for the connection.
+    pub(crate) rendering: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// The peer is of the generation (ZMTP 1.0) whose SUB sockets filter for themselves and never
     /// say what they want.
     pub(crate) silent_subscriber: bool,
+}
+
+impl PeerInfo {
+    /// The number of the descriptor that the peer's messages come by, as long as it is connected
+    /// (ZMQ_SRCFD); none for inproc.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.descriptor
+    }
+
+    /// Tells each property that a message of this peer has in the C API (`zmq_msg_gets`), by name.
+    #[doc(hidden)]
+    pub fn for_each_property(&self, mut tell: impl FnMut(&str, &[u8])) {
+        if self.descriptor.is_none() {
+            return;
+        }
+        if let Some(kind) = self.socket_type {
+            tell("Socket-Type", kind.name().as_bytes());
+        }
+        for name in ["Routing-Id", "Identity"] {
+            tell(name, &self.routing_id);
+        }
+        if let Some(ip) = ip_of(&self.address) {
+            tell("Peer-Address", ip.as_bytes());
+        }
+        for (name, value) in self.metadata.iter() {
+            tell(name, value);
+        }
+    }
+
+    /// What `make` made of it the first time that it was asked for.
+    #[doc(hidden)]
+    pub fn rendered<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+        let rendering = self.rendering.get_or_init(|| Arc::new(make(self)));
+        let rendering = rendering.clone().downcast();
+        rendering.expect("one interface renders it, in one type")
+    }
+}
+
+/// The IP address in a peer's address such as `tcp://[::1]:5555`.
+fn ip_of(address: &str) -> Option<String> {
+    let address = address.strip_prefix("tcp://")?;
+    let address: SocketAddr = address.parse().ok()?;
+    Some(address.ip().to_canonical().to_string())
 }
 
 /// What a pipe leads to.
@@ -146,6 +197,16 @@ impl Pipe {
             Link::Wire(conn) => Some(conn),
             _ => None,
         }
+    }
+
+    /// The number of its descriptor, for events; 0 if it has none.
+    pub(crate) fn descriptor(&self) -> u64 {
+        self.conn().map_or(0, |conn| transport::number(conn.stream()))
+    }
+
+    /// The same, for what is received by it.
+    pub(crate) fn raw_fd(&self) -> Option<RawFd> {
+        self.conn().map(|conn| conn.stream().as_fd().as_raw_fd())
     }
 
     /// Messages accepted and not yet handed on.

@@ -82,6 +82,7 @@ pub struct Proxy<'a> {
     back: &'a Socket,
     capture: Option<&'a Socket>,
     control: Option<&'a Socket>,
+    any_types: bool,
     stats: ProxyStats,
 }
 
@@ -112,6 +113,7 @@ impl<'a> Proxy<'a> {
             back: back.as_ref(),
             capture: None,
             control: None,
+            any_types: false,
             stats: ProxyStats::default(),
         }
     }
@@ -132,13 +134,20 @@ impl<'a> Proxy<'a> {
         self
     }
 
+    /// Joins any two sockets, or one with itself, as `zmq_proxy` does: what one cannot receive or the
+    /// other not send does not pass.
+    pub fn of_any_types(mut self) -> Self {
+        self.any_types = true;
+        self
+    }
+
     /// Runs until the context is terminated or the control socket says TERMINATE; then returns
     /// what has passed.
     ///
     /// # Errors
     /// See [`ProxyError`].
     pub fn run(mut self) -> Result<ProxyStats, ProxyError> {
-        if !fits(self.front.kind(), self.back.kind()) {
+        if !self.any_types && !fits(self.front.kind(), self.back.kind()) {
             return Err(ProxyError::Mismatched(self.front.kind(), self.back.kind()));
         }
         let mut flow = Flow::Run;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::Pattern;
 use super::policy::Ring;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Kind, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -196,6 +196,16 @@ impl Pattern for Publisher {
     fn readable(&mut self, _: PipeId) {}
 
     fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, pipes: &mut Pipes, first: &Frame) -> Result<(), SendErrorKind> {
+        if self.nodrop {
+            self.find(first);
+            if !self.matching.iter().all(|&id| pipes.can_send(id)) {
+                return Err(SendErrorKind::WouldBlock);
+            }
+        }
+        Ok(())
+    }
 
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
         self.find(message.first());

@@ -8,7 +8,7 @@ use super::Pattern;
 use super::policy::FairQueue;
 use super::router::RoutingTable;
 use crate::conn::Broken;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{Happened, PipeId, Pipes};
@@ -74,6 +74,14 @@ impl Pattern for StreamPattern {
     }
 
     fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, pipes: &mut Pipes, first: &Frame) -> Result<(), SendErrorKind> {
+        match self.table.pipe(first) {
+            None => Err(SendErrorKind::Unroutable),
+            Some(pipe) if !pipes.can_send(pipe) => Err(SendErrorKind::WouldBlock),
+            Some(_) => Ok(()),
+        }
+    }
 
     fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
         if message.len() != 2 {

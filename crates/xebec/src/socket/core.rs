@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::BinaryHeap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -30,11 +30,11 @@ use crate::context::Shared;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
 use crate::io::{IoThread, Serviced};
 use crate::lease::{Lease, Tick};
-use crate::message::Message;
+use crate::message::{Frame, Message};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{self, Pattern};
-use crate::pipe::{AT_ONCE, Happened, PipeId, Pipes};
+use crate::pipe::{AT_ONCE, Happened, PeerInfo, PipeId, Pipes};
 use crate::signal::{Signal, Sleep};
 use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 
@@ -81,8 +81,6 @@ pub(crate) struct Core {
     pub(crate) kind: SocketType,
     pub(crate) signal: Signal<Arc<Wake>>,
     pub(super) set: EventSet,
-    pub(super) io: Arc<IoThread>,
-    pub(super) token: OnceLock<u64>,
     state: Mutex<State>,
     /// Inproc pipes with news. Other sockets push; this one takes, under its own lock.
     inbox: Mutex<Vec<u64>>,
@@ -100,15 +98,25 @@ pub(super) enum Phase {
     Closed,
 }
 
+/// A socket's place with the background thread that looks after it.
+pub(super) struct Registered {
+    pub(super) thread: Arc<IoThread>,
+    pub(super) token: u64,
+}
+
 /// Everything behind a socket's lock.
 pub(crate) struct State {
     pub(crate) options: Arc<Options>,
+    /// What the C interface left here of options that this type does not have.
+    pub(super) kept: Option<Box<Options>>,
     pub(super) pattern: Box<dyn Pattern>,
     pub(crate) pipes: Pipes,
     pub(super) listeners: Slab<Listening>,
     pub(super) dialers: Slab<Dialer>,
     pub(super) inproc_names: Vec<String>,
     pub(super) lease: Lease,
+    /// The background thread that looks after the socket, from its making to its end.
+    pub(super) io: Option<Registered>,
     pub(super) timers: BinaryHeap<Timer>,
     /// The earliest time that the background thread was asked for.
     pub(super) scheduled: Option<Instant>,
@@ -126,6 +134,9 @@ pub(crate) struct State {
     pub(super) wired: bool,
     /// A connection had more to read than its turn allows; the background thread goes on with it.
     more: bool,
+    /// What an event loop outside watches (ZMQ_FD), if the application has asked for it. From then on
+    /// the background thread looks after the set whenever no call is under way.
+    watch: Option<Arc<Wake>>,
 }
 
 /// How long a call may wait.
@@ -201,29 +212,30 @@ impl Core {
         ctx: &Arc<Shared>,
         id: u64,
         kind: SocketType,
-        options: Options,
+        mut options: Options,
     ) -> Result<Arc<Self>, SocketError> {
-        let pattern = pattern::of(kind, &options).ok_or(SocketError::Unsupported(kind))?;
         options.check_for(kind).map_err(SocketError::Option)?;
+        let kept = options.take_kept(kind);
+        let pattern = pattern::of(kind, &options).ok_or(SocketError::Unsupported(kind))?;
         let mut pipes = Pipes::new();
         pipes.configure(&options);
-        let io = ctx.io_thread(options.affinity)?;
+        let affinity = options.affinity;
         let set = EventSet::new().map_err(SocketError::System)?;
         let core = Arc::new(Core {
             ctx: ctx.clone(),
             kind,
             signal: Signal::new(),
             set,
-            io,
-            token: OnceLock::new(),
             state: Mutex::new(State {
                 options: Arc::new(options),
+                kept,
                 pattern,
                 pipes,
                 listeners: Slab::new(),
                 dialers: Slab::new(),
                 inproc_names: Vec::new(),
                 lease: Lease::new(),
+                io: None,
                 timers: BinaryHeap::new(),
                 scheduled: None,
                 monitors: Monitors::default(),
@@ -236,21 +248,50 @@ impl Core {
                 backlogged: 0,
                 wired: false,
                 more: false,
+                watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
             terminated: AtomicBool::new(false),
             id,
         });
-        let token = core
-            .io
-            .register(core.clone(), core.set.as_fd())
-            .map_err(SocketError::System)?;
-        core.token.set(token).expect("registered once");
+        core.move_to_thread(&mut core.state.lock(), affinity)?;
         Ok(core)
     }
 
-    fn io_token(&self) -> u64 {
-        *self.token.get().expect("registered when made")
+    /// Has a background thread that AFFINITY allows look after the socket.
+    pub(super) fn move_to_thread(
+        self: &Arc<Self>,
+        st: &mut State,
+        affinity: u64,
+    ) -> Result<(), SocketError> {
+        let thread = self.ctx.io_thread(affinity)?;
+        if st
+            .io
+            .as_ref()
+            .is_some_and(|io| Arc::ptr_eq(&io.thread, &thread))
+        {
+            return Ok(());
+        }
+        let token = thread
+            .register(self.clone(), self.set.as_fd())
+            .map_err(SocketError::System)?;
+        self.leave_thread(st);
+        st.io = Some(Registered { thread, token });
+        st.scheduled = None;
+        self.schedule(st);
+        if !st.lease.is_armed() {
+            // Leased, and the tick watched it from the thread before.
+            self.arm(st, false);
+            st.start_tick();
+        }
+        Ok(())
+    }
+
+    /// Nobody looks after the socket any more.
+    pub(super) fn leave_thread(&self, st: &mut State) {
+        if let Some(Registered { thread, token }) = st.io.take() {
+            thread.deregister(token, self.set.as_fd());
+        }
     }
 
     /// The lock, with the news of inproc pipes taken in.
@@ -309,8 +350,35 @@ impl Core {
 
     pub(crate) fn send(
         self: &Arc<Self>,
+        message: Message,
+        patience: Patience<'_>,
+    ) -> Result<(), SendError> {
+        self.send_by(message, patience, |pattern, pipes, message| {
+            pattern.send(pipes, message)
+        })
+    }
+
+    /// Waits until a message that begins with `first` would be taken, as a [`send`](Self::send) of it
+    /// does, and sends nothing: for who has the frames of a message one by one.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        first: &Frame,
+        patience: Patience<'_>,
+    ) -> Result<(), SendErrorKind> {
+        let first = Message::single(first.clone());
+        self.send_by(first, patience, |pattern, pipes, message| {
+            pattern
+                .admits(pipes, message.first())
+                .map_err(|kind| SendError::new(kind, message))
+        })
+        .map_err(|refused| refused.kind)
+    }
+
+    fn send_by(
+        self: &Arc<Self>,
         mut message: Message,
         patience: Patience<'_>,
+        mut attempt_it: impl FnMut(&mut dyn Pattern, &mut Pipes, Message) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let mut st = self.lock();
         let mut attempt = None;
@@ -319,7 +387,7 @@ impl Core {
                 break SendError::new(SendErrorKind::Terminated, message);
             }
             let st_mut = &mut *st;
-            match st_mut.pattern.send(&mut st_mut.pipes, message) {
+            match attempt_it(&mut *st_mut.pattern, &mut st_mut.pipes, message) {
                 Ok(()) => {
                     self.after_send(st_mut);
                     if let Some(attempt) = attempt {
@@ -358,6 +426,26 @@ impl Core {
     }
 
     pub(crate) fn recv(self: &Arc<Self>, patience: Patience<'_>) -> Result<Message, RecvError> {
+        self.recv_by(patience, |_, message| message)
+    }
+
+    /// Receives a message together with what is known of its peer, which may be gone right after.
+    pub(crate) fn recv_known(
+        self: &Arc<Self>,
+        patience: Patience<'_>,
+    ) -> Result<(Message, Option<Arc<PeerInfo>>), RecvError> {
+        self.recv_by(patience, |pipes, message| {
+            let pipe = message.origin.and_then(|origin| pipes.by_connection(origin));
+            let info = pipe.map(|pipe| pipe.info.clone());
+            (message, info)
+        })
+    }
+
+    fn recv_by<T>(
+        self: &Arc<Self>,
+        patience: Patience<'_>,
+        take: impl Fn(&Pipes, Message) -> T,
+    ) -> Result<T, RecvError> {
         let mut st = self.lock();
         let mut attempt = None;
         let error = loop {
@@ -366,14 +454,15 @@ impl Core {
             }
             let st_mut = &mut *st;
             let received = st_mut.pattern.recv(&mut st_mut.pipes);
+            let received = received.map(|found| found.map(|message| take(&st_mut.pipes, message)));
             let happened = !st_mut.pipes.happened.is_empty();
             if happened {
                 self.settle(st_mut);
             }
             match received {
-                Ok(Some(message)) => {
+                Ok(Some(taken)) => {
                     self.after_recv(st_mut, attempt);
-                    return Ok(message);
+                    return Ok(taken);
                 }
                 // A peer that has just gone may have left a word.
                 Ok(None) if happened => continue,
@@ -433,7 +522,7 @@ impl Core {
             None => {}
         }
         if st.pipes.after_recv() {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
         }
         if self.signal.is_awaited() && st.pattern.can_recv(&mut st.pipes) {
             self.signal.raise();
@@ -444,7 +533,7 @@ impl Core {
     #[inline]
     fn after_send(self: &Arc<Self>, st: &mut State) {
         if st.pipes.after_send() {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
             DEFERRED.with_borrow_mut(|list| {
                 let me = Arc::downgrade(self);
                 if !list.iter().any(|known| known.ptr_eq(&me)) {
@@ -492,6 +581,9 @@ impl Core {
         mut st: MutexGuard<'a, State>,
         attempt: &mut Attempt<'_>,
     ) -> (MutexGuard<'a, State>, Option<Waited>) {
+        if st.watch.is_some() {
+            self.signal.rearm();
+        }
         st.pipes.flush_dirty();
         if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
@@ -513,7 +605,7 @@ impl Core {
             return (st, Some(Waited::TimedOut));
         }
         if st.lease.take() {
-            self.arm(false);
+            self.arm(&st, false);
         }
         let deadline = attempt.deadline();
         let now = Instant::now();
@@ -586,7 +678,7 @@ impl Core {
             return (self.lock(), None);
         }
         if st.lease.give_up() {
-            self.arm(true);
+            self.arm(&st, true);
         }
         (st, Some(Waited::TimedOut))
     }
@@ -622,30 +714,58 @@ impl Core {
     /// what arrives, but not of what was reported before and is still to be read.
     fn let_go(&self, st: &mut State) {
         st.pipes.prune_unread();
-        if st.pipes.unread_len() > 0 {
+        if st.watch.is_some() {
+            if st.pipes.unread_len() > 0 {
+                // The tick goes on reading, and raises the alarm.
+                st.more = true;
+                self.io.start_tick(self.io_token());
+            }
+            if st.lease.give_up() {
+                self.arm(true);
+            }
+        } else if st.pipes.unread_len() > 0 {
             self.come_again(st);
         } else if st.lease.give_back() {
-            self.arm(true);
+            self.arm(st, true);
         }
     }
 
     /// The caller will be back in a moment: it keeps the lease, and the tick watches it.
     fn come_again(&self, st: &mut State) {
+        if st.watch.is_some() {
+            return self.let_go(st);
+        }
         if st.lease.take() {
-            self.arm(false);
+            self.arm(st, false);
         }
         if st.lease.keep() {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
         }
     }
 
-    pub(crate) fn arm(&self, on: bool) {
-        self.io.arm(self.io_token(), self.set.as_fd(), on);
+    pub(super) fn arm(&self, st: &State, on: bool) {
+        if let Some(Registered { thread, token }) = &st.io {
+            thread.arm(*token, self.set.as_fd(), on);
+        }
     }
 
     /// The descriptor to sleep on, for `poll`.
     pub(crate) fn set_fd(&self) -> BorrowedFd<'_> {
         self.set.as_fd()
+    }
+
+    /// The descriptor that is readable when the socket's state may have changed since
+    /// [`readiness`](Self::readiness) was last asked for.
+    pub(crate) fn watch(self: &Arc<Self>) -> std::io::Result<Arc<Wake>> {
+        let mut st = self.lock();
+        if let Some(wake) = &st.watch {
+            return Ok(wake.clone());
+        }
+        let wake = Arc::new(Wake::new()?);
+        self.signal.watch(wake.clone());
+        st.watch = Some(wake.clone());
+        self.let_go(&mut st);
+        Ok(wake)
     }
 
     /// Whether a send would go through now, as far as is known without asking the kernel.
@@ -660,6 +780,9 @@ impl Core {
     /// Whether a receive and a send would go through now, doing the I/O that it takes to know.
     pub(crate) fn readiness(self: &Arc<Self>) -> (bool, bool) {
         let mut st = self.lock();
+        if st.watch.is_some() {
+            self.signal.rearm();
+        }
         st.pipes.flush_dirty();
         self.harvest(&mut st);
         self.settle(&mut st);
@@ -691,7 +814,7 @@ impl Core {
         let mut guard = self.lock();
         let st = &mut *guard;
         if st.lease.take() {
-            self.arm(false);
+            self.arm(st, false);
         }
         st.lease.enter();
         // Since the caller's last look the lock was free: whoever took something in meanwhile
@@ -820,7 +943,7 @@ impl Core {
         came |= !st.pipes.happened.is_empty();
         self.settle(st);
         if st.more {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
         }
         came || st.more
     }
@@ -842,6 +965,13 @@ impl Core {
 }
 
 impl State {
+    /// The background thread's tick is wanted.
+    fn start_tick(&self) {
+        if let Some(Registered { thread, token }) = &self.io {
+            thread.start_tick(*token);
+        }
+    }
+
     /// Hands what a pipe brings to a pattern that takes it as it comes; for at most a turn: if
     /// that was not all, the pipe stays unread.
     pub(super) fn consume(&mut self, id: PipeId) {
@@ -929,7 +1059,7 @@ impl Serviced for Core {
             Tick::Rest | Tick::Done if !st.more => st.pipes.is_deferring(),
             tick => {
                 if tick == Tick::TakeBack {
-                    self.arm(true);
+                    self.arm(&st, true);
                 }
                 let came = self.drive_ahead(&mut st);
                 let again = st.more || st.pipes.is_deferring();

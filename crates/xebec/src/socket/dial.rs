@@ -19,6 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zmtp::SocketType;
 
+/// What an attempt that is under way says in C: EINPROGRESS.
+const IN_PROGRESS: u64 = rustix::io::Errno::INPROGRESS.raw_os_error().unsigned_abs() as u64;
+
 /// An endpoint that the socket connects to, again and again.
 pub(super) struct Dialer {
     pub(super) endpoint: Endpoint,
@@ -210,7 +213,7 @@ impl Core {
         }
         let (text, pipe) = (dialer.endpoint.to_string(), dialer.pipe);
         st.monitors
-            .tell(|| Event::new(EventKind::ConnectDelayed, &text));
+            .tell(|| Event::new(EventKind::ConnectDelayed, &text).value(IN_PROGRESS));
         if let Some(limit) = st.pipes.pipe(pipe).options.connect_timeout {
             self.set_timer(
                 st,
@@ -240,8 +243,11 @@ impl Core {
                 self.set.remove(&stream);
                 dialer.stage = Stage::Up;
                 let (pipe, text) = (dialer.pipe, dialer.endpoint.to_string());
-                st.monitors
-                    .tell(|| Event::new(EventKind::Connected, &text).peer(stream.peer_address()));
+                st.monitors.tell(|| {
+                    Event::new(EventKind::Connected, &text)
+                        .peer(stream.peer_address())
+                        .value(transport::number(&stream))
+                });
                 self.begin(st, pipe, stream);
             }
             Err(error) => {
@@ -289,6 +295,7 @@ impl Core {
         st.monitors.tell(|| {
             Event::new(EventKind::ConnectRetried, &text)
                 .cause(format!("{cause}; trying again in {} ms", pause.as_millis()))
+                .value(pause.as_millis() as u64)
         });
         self.set_timer(st, Instant::now() + pause, Alarm::Redial(index, generation));
     }

@@ -5,7 +5,6 @@ use super::timers::Alarm;
 use crate::conn::{Broken, Conn};
 use crate::monitor::{Event, EventKind};
 use crate::pipe::{Link, PipeId};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zmtp::SocketType;
@@ -37,6 +36,11 @@ impl Core {
             Broken::Refused(_) | Broken::Dismissed(_) => EventKind::Closed,
             _ => EventKind::Disconnected,
         };
+        let value = match kind {
+            EventKind::HandshakeFailedNoDetail => why.errno(),
+            EventKind::Closed | EventKind::Disconnected => pipe.descriptor(),
+            _ => 0,
+        };
         let cause = match &why {
             // libzmq refuses without a word, often before it has told its own type.
             Broken::Closed if shaking => hung_up(self.kind),
@@ -47,6 +51,7 @@ impl Core {
             ..Event::new(kind, &info.endpoint)
                 .peer(&info.address)
                 .cause(cause)
+                .value(value)
         });
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
@@ -114,9 +119,7 @@ impl Core {
             || matches!(pipe.link, Link::Inproc(_))
         {
             st.pipes.counters.dropped.linger += st.pipes.pipe(id).queued_out() as u64;
-            let info = st.pipes.pipe(id).info.clone();
-            st.monitors
-                .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+            self.tell_closed(st, id);
             st.pipes.pipe_mut(id).clear_output();
             return self.remove(st, id);
         }
@@ -135,7 +138,6 @@ impl Core {
         }
         let generation = pipe.generation;
         let talked = pipe.traffic.messages_out > 0;
-        let info = pipe.info.clone();
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && talked
             && !conn.in_handshake()
@@ -146,9 +148,18 @@ impl Core {
             }
             return;
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.tell_closed(st, id);
         self.remove(st, id);
+    }
+
+    /// Tells that this side closes a connection.
+    pub(super) fn tell_closed(&self, st: &State, id: PipeId) {
+        let pipe = st.pipes.pipe(id);
+        st.monitors.tell(|| {
+            Event::new(EventKind::Closed, &pipe.info.endpoint)
+                .peer(&pipe.info.address)
+                .value(pipe.descriptor())
+        });
     }
 
     /// The application closed the socket.
@@ -175,7 +186,7 @@ impl Core {
         }
         // Nobody will drive the rest but the background thread.
         if st.lease.give_up() {
-            self.arm(true);
+            self.arm(st, true);
         }
         self.settle(st);
     }
@@ -186,9 +197,7 @@ impl Core {
         }
         st.phase = Phase::Closed;
         st.monitors.stop();
-        if let Some(&token) = self.token.get() {
-            self.io.deregister(token, self.set.as_fd());
-        }
+        self.leave_thread(st);
         self.ctx.forget(self.id);
     }
 }

@@ -62,8 +62,11 @@ impl Core {
             Ok(listener) => listener,
             Err(error) => {
                 let st = self.lock();
-                st.monitors
-                    .tell(|| Event::new(EventKind::BindFailed, text).cause(&error));
+                st.monitors.tell(|| {
+                    Event::new(EventKind::BindFailed, text)
+                        .cause(&error)
+                        .value(error.errno())
+                });
                 return Err(fail(listen_error(error)));
             }
         };
@@ -71,6 +74,7 @@ impl Core {
         let mut st = self.lock();
         st.last_endpoint = Some(actual.clone());
         st.wired = true;
+        let number = transport::number(&listener);
         let entry = st.listeners.vacant_entry();
         let index = entry.key();
         let watched = self
@@ -84,7 +88,7 @@ impl Core {
             options,
         });
         st.monitors
-            .tell(|| Event::new(EventKind::Listening, &actual));
+            .tell(|| Event::new(EventKind::Listening, &actual).value(number));
         Ok(actual)
     }
 
@@ -172,7 +176,10 @@ impl Core {
                     };
                     st.monitors.tell(|| {
                         let failed = Event::new(EventKind::AcceptFailed, &endpoint);
-                        failed.cause(format!("{error}{remedy}"))
+                        let errno = error.raw_os_error().unwrap_or(0);
+                        failed
+                            .cause(format!("{error}{remedy}"))
+                            .value(errno.unsigned_abs().into())
                     });
                     // Those who wait stay in the backlog.
                     return self.set_timer(
@@ -201,8 +208,11 @@ impl Core {
                     .cause(why)
             });
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Accepted, endpoint).peer(&address));
+        st.monitors.tell(|| {
+            Event::new(EventKind::Accepted, endpoint)
+                .peer(&address)
+                .value(transport::number(&stream))
+        });
         let mut pipe = Pipe::new(options);
         pipe.listener = Some(index);
         pipe.info = Arc::new(PeerInfo {
@@ -261,6 +271,7 @@ impl Core {
             _ => pipe.info.address.clone(),
         };
         let endpoint = pipe.info.endpoint.clone();
+        let descriptor = pipe.raw_fd();
         pipe.info = Arc::new(match peer {
             Some(peer) => PeerInfo {
                 endpoint,
@@ -270,10 +281,13 @@ impl Core {
                 routing_id: peer.routing_id,
                 metadata: peer.metadata,
                 version: Some(peer.version),
+                descriptor,
+                ..PeerInfo::default()
             },
             None => PeerInfo {
                 endpoint,
                 address,
+                descriptor,
                 ..PeerInfo::default()
             },
         });
@@ -383,10 +397,16 @@ impl State {
 
     pub(super) fn close_listener(&mut self, index: usize) {
         let listening = self.listeners.remove(index);
+        let number = transport::number(&listening.listener);
         let closed = listening.listener.close();
         self.monitors.tell(|| match closed {
-            Ok(()) => Event::new(EventKind::Closed, &listening.actual),
-            Err(error) => Event::new(EventKind::CloseFailed, &listening.actual).cause(error),
+            Ok(()) => Event::new(EventKind::Closed, &listening.actual).value(number),
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                Event::new(EventKind::CloseFailed, &listening.actual)
+                    .cause(error)
+                    .value(errno.unsigned_abs().into())
+            }
         });
     }
 }

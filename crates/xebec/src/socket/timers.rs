@@ -1,11 +1,10 @@
 //! The timers of a socket: one heap behind its lock, whose earliest entry the background thread
 //! knows. What each is for is an [`Alarm`].
 
-use super::core::{Core, State};
+use super::core::{Core, Registered, State};
 use super::dial::Stage;
 use super::endings::{DRAIN, DRAIN_MOST};
 use crate::conn::{Broken, Conn};
-use crate::monitor::{Event, EventKind};
 use crate::pipe::PipeId;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -56,8 +55,8 @@ impl Core {
         };
         if st.scheduled.is_none_or(|at| next < at) {
             st.scheduled = Some(next);
-            if let Some(&token) = self.token.get() {
-                self.io.schedule(token, next);
+            if let Some(Registered { thread, token }) = &st.io {
+                thread.schedule(*token, next);
             }
         }
     }
@@ -143,8 +142,7 @@ impl Core {
 
     /// A connection that has sent its last has waited for the peer to close its side.
     pub(super) fn drained(self: &Arc<Self>, st: &mut State, id: PipeId) {
-        let pipe = st.pipes.pipe(id);
-        let (generation, info) = (pipe.generation, pipe.info.clone());
+        let generation = st.pipes.pipe(id).generation;
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && !conn.drain(pool)
             && (std::mem::take(&mut conn.heard) || conn.pinged)
@@ -152,8 +150,7 @@ impl Core {
         {
             return self.set_timer(st, Instant::now() + DRAIN, Alarm::Drained(id, generation));
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.tell_closed(st, id);
         self.remove(st, id);
     }
 

@@ -17,7 +17,7 @@ pub(crate) mod tcp;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +88,11 @@ impl Default for StreamOptions {
 pub(crate) enum Kind {
     Tcp,
     Ipc,
+}
+
+/// The number of a descriptor, for events.
+pub(crate) fn number(fd: &impl AsFd) -> u64 {
+    fd.as_fd().as_raw_fd().unsigned_abs().into()
 }
 
 /// The most buffers that one system call takes (UIO_MAXIOV).
@@ -411,6 +416,17 @@ impl ListenError {
             Self::NotASocket(_) => io::ErrorKind::AddrInUse,
             Self::Tcp(error) | Self::Ipc(error) => error.kind(),
         }
+    }
+
+    /// The number of that, for events.
+    pub(crate) fn errno(&self) -> u64 {
+        let errno = match self {
+            Self::Endpoint(_) => Errno::INVAL.raw_os_error(),
+            Self::Resolve(_) => Errno::NODEV.raw_os_error(),
+            Self::NotASocket(_) => Errno::ADDRINUSE.raw_os_error(),
+            Self::Tcp(error) | Self::Ipc(error) => error.raw_os_error().unwrap_or(0),
+        };
+        errno.unsigned_abs().into()
     }
 }
 
