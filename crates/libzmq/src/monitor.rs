@@ -115,7 +115,9 @@ fn begin(
 /// Sends an event, if it is asked for. False after the last.
 fn tell(speaker: &Socket, event: &Event, events: u64, version: c_int) -> bool {
     let number = u64::from(event.kind.number());
-    if number & events != 0 {
+    // libzmq says nothing of connections that this side ends, only of listeners and attempts.
+    let unsaid = event.kind == EventKind::Closed && event.peer.is_some();
+    if number & events != 0 && !unsaid {
         let message = match version {
             1 => first_version(event),
             _ => second_version(event),

@@ -46,6 +46,14 @@ impl Core {
                 .cause(cause)
                 .value(value)
         });
+        if shaking && kind != EventKind::Disconnected {
+            st.monitors.tell(|| {
+                Event::new(EventKind::Disconnected, &info.endpoint)
+                    .peer(&info.address)
+                    .cause("the handshake failed")
+                    .value(pipe.descriptor())
+            });
+        }
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
         }
@@ -114,7 +122,8 @@ impl Core {
         }
         st.pipes.flush(id);
         let pipe = st.pipes.pipe(id);
-        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up();
+        let lingers = pipe.awaits && pipe.has_output();
+        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up() && !lingers;
         if linger == Some(Duration::ZERO)
             || accepted_unready
             || matches!(pipe.link, Link::Inproc(_))

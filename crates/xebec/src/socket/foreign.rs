@@ -11,7 +11,7 @@ use super::{Patience, Socket};
 use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::monitor::{Event, EventKind, Sink};
-use crate::options::{OptionError, OptionKey, Value};
+use crate::options::{OptionError, OptionKey, Options, Value};
 use crate::pipe::PeerInfo;
 use crate::sys::Wake;
 
@@ -102,12 +102,18 @@ impl Socket {
         st.pattern.has_room_for(&mut st.pipes, routing_id)
     }
 
-    /// The value of an option by its number in the C API, or by its name.
+    /// The value of an option by its number in the C API, or by its name. A STREAM tells as its
+    /// ROUTING_ID that of the peer that joined last: so libzmq's programs learn whom they connected to.
     ///
     /// # Errors
     /// When there is no such option, or it has no value.
     pub fn option<'a>(&self, key: impl Into<OptionKey<'a>>) -> Result<Value, OptionError> {
-        self.core.lock().options.value(key)
+        let st = self.core.lock();
+        let row = Options::spec(key)?;
+        match st.pattern.latest_id() {
+            Some(id) if row.name() == "ROUTING_ID" => Ok(Value::Bytes(id)),
+            _ => row.value(&st.options),
+        }
     }
 
     /// Whether a message can be received, and sent, at once (ZMQ_EVENTS).
