@@ -27,7 +27,8 @@ use zmtp::SocketType;
 
 pub use descriptor::ListeningFd;
 pub use filter::{
-    AddressFilter, BadAddressFilter, BadProperty, Property, ReconnectStop, RouterNotify,
+    AddressFilter, BadAddressFilter, BadProperty, Property, ProxyAddress, ReconnectStop,
+    RouterNotify,
 };
 pub use reference::reference;
 pub use table::{

@@ -114,4 +114,27 @@ seeds! {
     options / "name-not-utf8" = b"\xff=1";
     options / "no-value" = b"linger";
     options / "nothing" = b"";
+    options / "proxy" = b"socks_proxy=proxy.example:1080";
+    options / "proxy-without-port" = b"socks_proxy=proxy.example";
+    options / "proxy-any" = b"socks-proxy=*:*";
+    socks / "ipv4" = b"\0\x05\0\x05\0\0\x01\x0a\0\0\x01\x04\x38";
+    socks / "ipv6" = b"\x01\x05\0\x05\0\0\x04................\x04\x38";
+    socks / "name" = b"\x02\x05\0\x05\0\0\x03\x09localhost\x04\x38";
+    socks / "name-empty" = b"\x02\x05\0\x05\0\0\x03\0\x04\x38";
+    socks / "name-longest" = [b"\x02\x05\0\x05\0\0\x03\xff".as_slice(), &[b'n'; 257]].concat();
+    socks / "more-behind" = b"\0\x05\0\x05\0\0\x01\x0a\0\0\x01\x04\x38\xff\0\0\0\0\0\0\0\x01\x7f";
+    socks / "login" = b"\x04\x05\x02\x01\0\x05\0\0\x01\x0a\0\0\x01\x04\x38";
+    socks / "login-wanted" = b"\0\x05\xff";
+    socks / "login-unwanted" = b"\x04\x05\xff";
+    socks / "login-rejected" = b"\x04\x05\x02\x01\x01";
+    socks / "login-wrong-version" = b"\x04\x05\x02\x05\0";
+    socks / "not-offered" = b"\0\x05\x01";
+    socks / "refused" = b"\0\x05\0\x05\x05\0\x01\0\0\0\0\0\0";
+    socks / "unknown-reply" = b"\0\x05\0\x05\x77";
+    socks / "reserved" = b"\0\x05\0\x05\0\x01\x01\0\0\0\0\0\0";
+    socks / "address-type" = b"\0\x05\0\x05\0\0\x02\0\0\0\0\0\0";
+    socks / "http" = b"\0HTTP/1.1 405 Method Not Allowed\r\n\r\n";
+    socks / "socks-4" = b"\0\0\x5b\0\0\0\0\0\0";
+    socks / "cut" = b"\x04\x05\x02\x01\0\x05\0\0\x03\x09local";
+    socks / "nothing" = b"\0";
 }
