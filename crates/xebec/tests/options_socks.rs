@@ -19,6 +19,7 @@ const CONNECTED: &[u8] = b"\x05\0\0\x01\0\0\0\0\0\0";
 struct Proxy(RawListener);
 
 impl Proxy {
+    /// One for each socket that connects: attempts of a socket before may still be in its queue.
     fn new() -> Self {
         Proxy(RawListener::new())
     }
@@ -139,7 +140,6 @@ fn a_proxy_connects_and_both_sides_talk() {
 #[test]
 fn the_proxy_is_told_where_to() {
     let context = Context::new();
-    let proxy = Proxy::new();
     let loopback = b"\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x15\xb3";
     let mapped = b"\x04\0\0\0\0\0\0\0\0\0\0\xff\xff\x01\x02\x03\x04\x15\xb3";
     for (endpoint, expected) in [
@@ -150,6 +150,7 @@ fn the_proxy_is_told_where_to() {
         ("tcp://localhost:5555", b"\x03\x09localhost\x15\xb3"),
         ("tcp://no.such.invalid:80", b"\x03\x0fno.such.invalid\0\x50"),
     ] {
+        let proxy = Proxy::new();
         let (_push, _) = connected(&context, proxy.options(), endpoint);
         assert_eq!(proxy.accept_request().1, expected, "{endpoint}");
     }
@@ -159,10 +160,10 @@ fn the_proxy_is_told_where_to() {
 #[test]
 fn nothing_of_the_peer_is_taken_for_the_proxys() {
     let context = Context::new();
-    let proxy = Proxy::new();
     let named = [b"\x05\0\0\x03\xff", &[b'n'; 257][..]].concat();
     for reply in [CONNECTED, b"\x05\0\0\x04................\0\x50", &named] {
         for piece in [1, 7, usize::MAX] {
+            let proxy = Proxy::new();
             let (push, _) = connected(&context, proxy.options(), "tcp://a.b:1");
             send(&push, "hi");
             let (mut asker, _) = proxy.accept_request();
@@ -181,12 +182,12 @@ fn nothing_of_the_peer_is_taken_for_the_proxys() {
 #[test]
 fn a_proxy_that_asks_is_told_who() {
     let context = Context::new();
-    let proxy = Proxy::new();
     for (user, password) in [
         ("me", "secret"),
         ("me", ""),
         (&"u".repeat(255), &"p".repeat(255)),
     ] {
+        let proxy = Proxy::new();
         let with = proxy
             .options()
             .socks_username(user)
@@ -205,6 +206,7 @@ fn a_proxy_that_asks_is_told_who() {
         assert_eq!(peer.recv(), [b"hi"]);
     }
     // A password alone is nobody's.
+    let proxy = Proxy::new();
     let with = proxy.options().socks_password("secret");
     let (_push, _) = connected(&context, with, "tcp://a:1");
     proxy.accept(&[0]);
@@ -214,8 +216,6 @@ fn a_proxy_that_asks_is_told_who() {
 #[test]
 fn each_bad_answer_is_told_and_tried_again() {
     let context = Context::new();
-    let proxy = Proxy::new();
-    let with = |user: &str| proxy.options().socks_username(user);
     let reply = |code: u8| vec![5, code, 0, 1, 0, 0, 0, 0, 0, 0];
     let choices: &[(&str, &[u8], &str)] = &[
         ("", b"\x05\xff", "set SOCKS_USERNAME"),
@@ -251,7 +251,9 @@ fn each_bad_answer_is_told_and_tried_again() {
         (Vec::new(), "hung up"),
     ];
     for &(user, answer, expected) in choices {
-        let (push, monitor) = connected(&context, with(user), "tcp://a:1");
+        let proxy = Proxy::new();
+        let with = proxy.options().socks_username(user);
+        let (_push, monitor) = connected(&context, with, "tcp://a:1");
         for _ in 0..2 {
             let mut asker = proxy.0.accept();
             read(&mut asker, 3);
@@ -260,10 +262,10 @@ fn each_bad_answer_is_told_and_tried_again() {
             let cause = failure(&monitor);
             assert!(cause.contains(expected), "{answer:?}: {cause}");
         }
-        drop(push);
     }
     for (answer, expected) in replies {
-        let (push, monitor) = connected(&context, with(""), "tcp://a:1");
+        let proxy = Proxy::new();
+        let (push, monitor) = connected(&context, proxy.options(), "tcp://a:1");
         send(&push, "hi");
         let (mut asker, _) = proxy.accept_request();
         asker.write(&answer);
@@ -279,19 +281,21 @@ fn each_bad_answer_is_told_and_tried_again() {
 #[test]
 fn a_proxy_that_says_nothing_is_left() {
     let context = Context::new();
-    let proxy = Proxy::new();
-    let soon = Duration::from_millis(100);
-    for (with, expected) in [
+    let soon = Duration::from_millis(300);
+    let limits: [(fn(Options, Duration) -> Options, &str); 2] = [
         (
-            proxy.options().connect_timeout(soon),
+            |options, limit| options.connect_timeout(limit),
             "no answer from the proxy within CONNECT_TIMEOUT",
         ),
         (
-            proxy.options().handshake_ivl(soon),
+            |options, limit| options.handshake_ivl(limit),
             "no answer from the proxy within HANDSHAKE_IVL",
         ),
-    ] {
-        let (push, monitor) = connected(&context, with, "tcp://a:1");
+    ];
+    for (limited, expected) in limits {
+        let proxy = Proxy::new();
+        let with = limited(proxy.options(), soon);
+        let (_push, monitor) = connected(&context, with, "tcp://a:1");
         let mut silent = proxy.accept(&[0]);
         assert!(failure(&monitor).contains(expected));
         silent.await_end();
@@ -300,7 +304,6 @@ fn a_proxy_that_says_nothing_is_left() {
         slow.write(&CONNECTED[..9]);
         assert!(failure(&monitor).contains(expected));
         slow.await_end();
-        drop(push);
     }
 }
 
