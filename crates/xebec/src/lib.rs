@@ -33,7 +33,8 @@
 //!
 //! # What is not there yet
 //! Security mechanisms other than NULL, the draft socket types, and transports other than tcp,
-//! ipc and inproc. Options that belong to them are refused, never ignored.
+//! ipc and inproc. Options that belong to them are refused, never ignored, but for those of
+//! multicast, which are kept for the transports to come.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

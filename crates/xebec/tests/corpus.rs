@@ -50,6 +50,11 @@ fn options() {
 }
 
 #[test]
+fn contexts() {
+    replay("contexts", endpoint::contexts);
+}
+
+#[test]
 fn socks() {
     replay("socks", socks::socks);
 }

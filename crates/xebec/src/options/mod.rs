@@ -49,7 +49,7 @@ pub enum OptionKey<'a> {
     Name(&'a str),
 }
 
-/// Why an option was not set or told. The fault is always the caller's (EINVAL).
+/// Why an option was not set or told: nearly always the caller's fault (EINVAL).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OptionError {
@@ -84,6 +84,8 @@ pub enum OptionError {
         /// The kind that it has.
         expected: &'static str,
     },
+    /// The context of the socket is terminated (ETERM); only the calls for C say so.
+    Terminated,
     /// The option is fixed by now.
     Late {
         /// The option.
@@ -499,6 +501,7 @@ impl fmt::Display for OptionError {
             OptionError::WrongType { name, expected } => {
                 write!(f, "{name} takes a value of type {expected}")
             }
+            OptionError::Terminated => f.write_str("the context is terminated"),
             OptionError::System { name, cause } => write!(f, "{name} cannot be honoured: {cause}"),
             OptionError::Late { name, before } => {
                 write!(f, "{name} can be changed no more: set it before {before}")

@@ -117,6 +117,18 @@ seeds! {
     options / "proxy" = b"socks_proxy=proxy.example:1080";
     options / "proxy-without-port" = b"socks_proxy=proxy.example";
     options / "proxy-any" = b"socks-proxy=*:*";
+    options / "c-int" = b"linger=\xff\xff\xff\xff";
+    options / "c-long" = b"maxmsgsize=\xff\xff\xff\xff\xff\xff\xff\xff";
+    contexts / "threads" = b"\x01\x02\0\0\0;\x02\0\0\0\0;\x03\x01\0\0\0;\x04\xff\xff\xff\xff";
+    contexts / "name-number" = b"\x09\xd2\x04\0\0";
+    contexts / "name-text" = b"\x09MyPrefix9012345\0";
+    contexts / "name-too-long" = b"\x09seventeen letters";
+    contexts / "name-zero-byte" = b"\x09ab\0cd";
+    contexts / "processors" = b"\x07\x01\0\0\0;\x08\x01\0\0\0;\x08\x01\0\0\0;\x07\xff\xff\xff\xff;\x07";
+    contexts / "switches" = b"\x46\0\0\0\0;\x2a\x01\0\0\0;\x0a\x02\0\0\0;\x46\xff\xff\xff\xff";
+    contexts / "constants" = b"\x06\x01\0\0\0;\x05\0\0\0\0";
+    contexts / "unknown" = b"\x0b\0\0\0\0;\xff";
+    contexts / "nothing" = b"";
     socks / "ipv4" = b"\0\x05\0\x05\0\0\x01\x0a\0\0\x01\x04\x38";
     socks / "ipv6" = b"\x01\x05\0\x05\0\0\x04................\x04\x38";
     socks / "name" = b"\x02\x05\0\x05\0\0\x03\x09localhost\x04\x38";
