@@ -24,6 +24,7 @@ const LAST_ENDPOINT: c_int = 32;
 const MECHANISM: c_int = 43;
 const THREAD_SAFE: c_int = 81;
 const USE_FD: c_int = 89;
+const METADATA: c_int = 95;
 const TOPICS_COUNT: c_int = 116;
 
 /// Sets an option of a socket.
@@ -52,6 +53,8 @@ pub unsafe extern "C" fn zmq_setsockopt(
             SUBSCRIBE => Ok(this.socket.subscribe(value)?),
             UNSUBSCRIBE => Ok(this.socket.unsubscribe(value)?),
             USE_FD => use_fd(this, value),
+            // Nothing empties this list.
+            METADATA if value.is_empty() => Err(Errno::EINVAL),
             _ => {
                 let row = Options::spec(option)?;
                 Ok(this.socket.set_option(option, row.from_c(value)?)?)

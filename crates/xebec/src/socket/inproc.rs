@@ -23,7 +23,7 @@ pub(super) fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     if !a_guard.pipes.contains(a_id) || a_guard.pipes.pipe(a_id).generation != generation {
         return;
     }
-    let lax = a_guard.options.is_c;
+    let lax = a_guard.options.are_for_c();
     if !a.kind.accepts(b.kind) && !lax {
         let refuse = |st: &State, local, peer| {
             let why = HandshakeError::IncompatibleSocketType { local, peer };
@@ -119,7 +119,7 @@ impl Core {
         let mut registry = self.ctx.inproc.lock();
         let bound = registry.bound.get(name).and_then(Weak::upgrade);
         // libzmq does not look at types over inproc, and some of its programs rely on that.
-        let lax = self.lock_for_link().options.is_c;
+        let lax = self.lock_for_link().options.are_for_c();
         if let Some(bound) = &bound
             && !self.kind.accepts(bound.kind)
             && !lax
