@@ -215,7 +215,8 @@ impl Pipe {
 
     /// The number of its descriptor, for events; 0 if it has none.
     pub(crate) fn descriptor(&self) -> u64 {
-        self.conn().map_or(0, |conn| transport::number(conn.stream()))
+        self.conn()
+            .map_or(0, |conn| transport::number(conn.stream()))
     }
 
     /// The same, for what is received by it.

@@ -302,7 +302,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
 /// The one option that is no text.
 const USE_FD: (&str, &str) = ("USE_FD", "use_fd_serves_at_a_socket_made_elsewhere");
 
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 15] = [
     include_str!("options_table.rs"),
     include_str!("options_c.rs"),
     include_str!("options_effect.rs"),
