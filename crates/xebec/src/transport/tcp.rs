@@ -76,7 +76,8 @@ pub(crate) fn start_connect(
 
 /// What the kernel queues of a connection before it is on its way, in bytes (TCP_NOTSENT_LOWAT). Without a
 /// limit that grows to megabytes, out of reach of SNDHWM: a sender whose mark is one message of 64 KiB
-/// could have sixty under way.
+/// could have sixty under way. On loopback the limit made 8-KiB messages twice as fast as well (650 instead
+/// of 250 thousand a second in one run), and 64-KiB ones by a third.
 const NOT_SENT: u32 = 128 * 1024;
 
 /// Applies the options of a TCP socket. Linux hands them down from a listener to the
