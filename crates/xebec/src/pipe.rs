@@ -11,7 +11,6 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::{Arc, OnceLock};
@@ -21,6 +20,7 @@ use bytes::Bytes;
 use slab::Slab;
 use zmtp::{Metadata, SocketType, Version};
 
+use crate::admission::Admission;
 use crate::buffer::Pool;
 use crate::channel::End;
 use crate::conn::{Broken, Conn};
@@ -40,6 +40,10 @@ const SILENCE: Duration = Duration::from_micros(10);
 /// Messages taken from one connection before others get their turn, however fast it sends.
 pub(crate) const AT_ONCE: usize = 1000;
 
+/// Peers that are gone and still known. Enough for the messages that an application has in hand
+/// when a server with many peers loses them; each is a few hundred bytes.
+const REMEMBERED: usize = 256;
+
 /// What is known of the peer of a connection.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -52,8 +56,15 @@ pub struct PeerInfo {
     pub socket_type: Option<SocketType>,
     /// The routing id that the peer chose; empty if it did not.
     pub routing_id: Bytes,
-    /// The metadata of the handshake (RFC 37).
+    /// The metadata of the handshake (RFC 37): what the peer says of itself.
     pub metadata: Metadata,
+    /// The peer's address without a port, as the ZAP handler (RFC 27) and `zmq_msg_gets` are told
+    /// it: `192.0.2.1`, or `localhost:UID:GID:PID` for ipc; empty for inproc.
+    pub host: String,
+    /// Who the peer is, as the ZAP handler says; `None` if no handler was asked.
+    pub user_id: Option<Bytes>,
+    /// More about the peer, from the ZAP handler.
+    pub granted: Metadata,
     /// The protocol version that the connection speaks; `None` for inproc and raw streams.
     pub version: Option<Version>,
     /// The number of the connection's descriptor, for what is received by it; none for inproc.
@@ -72,40 +83,31 @@ impl PeerInfo {
         self.descriptor
     }
 
-    /// Tells each property that a message of this peer has in the C API (`zmq_msg_gets`), by name.
-    #[doc(hidden)]
-    pub fn for_each_property(&self, mut tell: impl FnMut(&str, &[u8])) {
-        if self.descriptor.is_none() {
-            return;
-        }
-        if let Some(kind) = self.socket_type {
-            tell("Socket-Type", kind.name().as_bytes());
-        }
-        for name in ["Routing-Id", "Identity"] {
-            tell(name, &self.routing_id);
-        }
-        if let Some(ip) = ip_of(&self.address) {
-            tell("Peer-Address", ip.as_bytes());
-        }
-        for (name, value) in self.metadata.iter() {
-            tell(name, value);
-        }
-    }
-
     /// What `make` made of it the first time that it was asked for.
     #[doc(hidden)]
-    pub fn rendered<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
-        let rendering = self.rendering.get_or_init(|| Arc::new(make(self)));
+    pub fn rendered<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let rendering = self.rendering.get_or_init(|| Arc::new(make()));
         let rendering = rendering.clone().downcast();
         rendering.expect("one interface renders it, in one type")
     }
-}
 
-/// The IP address in a peer's address such as `tcp://[::1]:5555`.
-fn ip_of(address: &str) -> Option<String> {
-    let address = address.strip_prefix("tcp://")?;
-    let address: SocketAddr = address.parse().ok()?;
-    Some(address.ip().to_canonical().to_string())
+    /// A property of the peer by its name in `zmq_msg_gets`: `Peer-Address`, `User-Id`,
+    /// `Socket-Type`, `Routing-Id` (or `Identity`), an application's own `X-...`, or one from the
+    /// ZAP handler. What the handler says comes before what the peer says.
+    pub fn property(&self, name: &str) -> Option<&[u8]> {
+        match name {
+            "Peer-Address" => (!self.host.is_empty()).then_some(self.host.as_bytes()),
+            "User-Id" if self.user_id.is_some() => self.user_id.as_deref(),
+            _ => {
+                let name = match name {
+                    "Routing-Id" => "Identity",
+                    name => name,
+                };
+                let known = self.granted.get(name).or_else(|| self.metadata.get(name));
+                known.map(|value| &value[..])
+            }
+        }
+    }
 }
 
 /// What a pipe leads to.
@@ -148,6 +150,8 @@ pub(crate) struct Pipe {
     /// Tells its connections apart; as `birth` until the second.
     pub(crate) generation: u32,
     pub(crate) info: Arc<PeerInfo>,
+    /// For the time of a handshake with a peer that is to be judged, or counted.
+    pub(crate) admission: Option<Box<Admission>>,
     /// A routing id given to the peer by this side (CONNECT_ROUTING_ID).
     pub(crate) assigned_id: Option<Bytes>,
     /// The socket's options as they were when it was bound or connected here.
@@ -174,6 +178,7 @@ impl Pipe {
             birth: 0,
             generation: 0,
             info: Arc::default(),
+            admission: None,
             assigned_id: None,
             options,
         }
@@ -190,6 +195,10 @@ impl Pipe {
     pub(crate) fn join(&mut self, end: End) {
         end.set_marks(self.sndhwm, self.rcvhwm);
         self.link = Link::Inproc(Box::new(end));
+    }
+
+    pub(crate) fn admission(&mut self) -> &mut Admission {
+        self.admission.get_or_insert_default()
     }
 
     pub(crate) fn conn(&self) -> Option<&Conn> {
@@ -291,6 +300,9 @@ pub(crate) struct Pipes {
     /// A word is owed to a peer and the background thread knows.
     owing: bool,
     generation: u32,
+    /// Peers that sent messages and are gone, the oldest first: the application may still have a
+    /// message of theirs.
+    past: VecDeque<(ConnectionId, Arc<PeerInfo>)>,
 }
 
 impl Pipes {
@@ -307,6 +319,7 @@ impl Pipes {
             owing: false,
             backlog: false,
             generation: 0,
+            past: VecDeque::new(),
         }
     }
 
@@ -323,15 +336,30 @@ impl Pipes {
 
     /// A new connection begins on a pipe: what refers to the one before is void.
     pub(crate) fn renew(&mut self, id: PipeId) -> u32 {
+        self.remember(id);
         let generation = self.next_generation();
         self.slab[id].generation = generation;
         generation
+    }
+
+    /// Keeps what is known of a peer that sent something and will soon be gone.
+    fn remember(&mut self, id: PipeId) {
+        let pipe = &self.slab[id];
+        if pipe.traffic.messages_in == 0 {
+            return;
+        }
+        if self.past.len() == REMEMBERED {
+            self.past.pop_front();
+        }
+        self.past
+            .push_back((pipe.connection_id(id), pipe.info.clone()));
     }
 
     pub(crate) fn remove(&mut self, id: PipeId) -> Pipe {
         self.dirty.retain(|&dirty| dirty != id);
         self.unread.retain(|&unread| unread != id);
         self.happened.retain(|(pipe, _)| *pipe != id);
+        self.remember(id);
         let pipe = self.slab.remove(id);
         self.counters.past += pipe.traffic;
         pipe
@@ -856,9 +884,17 @@ impl Pipes {
         self.slab[id].connection_id(id)
     }
 
-    /// The pipe of a connection, if it is still the same.
-    pub(crate) fn by_connection(&self, connection: ConnectionId) -> Option<&Pipe> {
-        let pipe = self.slab.get((connection.0.get() & 0xffff_ffff) as usize)?;
-        (u64::from(pipe.generation) == connection.0.get() >> 32).then_some(pipe)
+    /// What is known of the peer of a connection, if it is still the same or went not long ago.
+    pub(crate) fn peer(&self, connection: ConnectionId) -> Option<&Arc<PeerInfo>> {
+        let pipe = self.slab.get((connection.0.get() & 0xffff_ffff) as usize);
+        let same = |pipe: &&Pipe| u64::from(pipe.generation) == connection.0.get() >> 32;
+        match pipe.filter(same) {
+            Some(pipe) => Some(&pipe.info),
+            None => {
+                let mut past = self.past.iter().rev();
+                past.find(|(known, _)| *known == connection)
+                    .map(|(_, info)| info)
+            }
+        }
     }
 }

@@ -180,8 +180,14 @@ pub(crate) fn split_name(body: &[u8]) -> Result<(&[u8], &[u8]), CommandError> {
 
 /// The reason in the data of ERROR. What follows it is ignored, as libzmq does.
 pub(crate) fn split_reason(data: &[u8]) -> Result<&[u8], CommandError> {
-    let (&len, rest) = data.split_first().ok_or(CommandError::Truncated)?;
-    rest.get(..usize::from(len)).ok_or(CommandError::Truncated)
+    let (reason, _) = split_brief(data).ok_or(CommandError::Truncated)?;
+    Ok(reason)
+}
+
+/// A text with its length in one octet in front, and what follows it.
+pub(crate) fn split_brief(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = data.split_first()?;
+    rest.split_at_checked(usize::from(len))
 }
 
 fn checked_context(context: &[u8]) -> Result<&[u8], CommandError> {

@@ -25,6 +25,7 @@ use super::dial::Dialer;
 use super::links::Listening;
 use super::spin::Spin;
 use super::timers::Timer;
+use crate::admission::HalfOpen;
 use crate::channel::Inbox;
 use crate::context::Shared;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
@@ -42,12 +43,14 @@ use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 /// as much as a few messages.
 const LOOK_FOR_ROOM: u32 = 16;
 
-/// What a token in a socket's set stands for: the upper two bits.
+/// What a token in a socket's set, or its inbox, stands for: the upper two bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Pipe(PipeId, u32),
     Listener(usize),
     Dialer(usize, u32),
+    /// What the ZAP handler was asked about this connection.
+    Inquiry(PipeId, u32),
 }
 
 impl Token {
@@ -56,6 +59,7 @@ impl Token {
             kind << 62 | u64::from(generation & 0x3fff_ffff) << 32 | index as u64
         };
         match self {
+            Token::Inquiry(id, generation) => pack(0, generation, id),
             Token::Pipe(id, generation) => pack(1, generation, id),
             Token::Listener(index) => pack(2, 0, index),
             Token::Dialer(index, generation) => pack(3, generation, index),
@@ -68,6 +72,7 @@ impl Token {
             (token & 0xffff_ffff) as usize,
         );
         match token >> 62 {
+            0 => Token::Inquiry(index, generation),
             1 => Token::Pipe(index, generation),
             2 => Token::Listener(index),
             _ => Token::Dialer(index, generation),
@@ -84,6 +89,9 @@ pub(crate) struct Core {
     state: Mutex<State>,
     /// Inproc pipes with news. Other sockets push; this one takes, under its own lock.
     inbox: Mutex<Vec<u64>>,
+    /// The same as `State::io`, for other sockets, which must not take this one's lock to have the
+    /// background thread look at it. Written under the lock.
+    background: Mutex<Option<Registered>>,
     /// Written under the lock; read without it by `is_terminated`.
     terminated: AtomicBool,
     pub(crate) id: u64,
@@ -99,6 +107,7 @@ pub(super) enum Phase {
 }
 
 /// A socket's place with the background thread that looks after it.
+#[derive(Clone)]
 pub(super) struct Registered {
     pub(super) thread: Arc<IoThread>,
     pub(super) token: u64,
@@ -123,6 +132,9 @@ pub(crate) struct State {
     pub(crate) monitors: Monitors,
     pub(super) phase: Phase,
     pub(crate) last_endpoint: Option<String>,
+    /// Connections whose peers the ZAP handler is to be asked about, by their tokens.
+    pub(super) inquiries: Vec<u64>,
+    pub(super) half_open: HalfOpen,
 
     pub(super) generation: u32,
     events: Events,
@@ -241,6 +253,8 @@ impl Core {
                 monitors: Monitors::default(),
                 phase: Phase::Open,
                 last_endpoint: None,
+                inquiries: Vec::new(),
+                half_open: HalfOpen::default(),
 
                 generation: 0,
                 events: Events::default(),
@@ -251,6 +265,7 @@ impl Core {
                 watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
+            background: Mutex::new(None),
             terminated: AtomicBool::new(false),
             id,
         });
@@ -276,7 +291,9 @@ impl Core {
             .register(self.clone(), self.set.as_fd())
             .map_err(SocketError::System)?;
         self.leave_thread(st);
-        st.io = Some(Registered { thread, token });
+        let registered = Registered { thread, token };
+        *self.background.lock() = Some(registered.clone());
+        st.io = Some(registered);
         st.scheduled = None;
         self.schedule(st);
         if !st.lease.is_armed() {
@@ -287,8 +304,16 @@ impl Core {
         Ok(())
     }
 
+    /// Has the background thread call [`on_timer`](Serviced::on_timer) at once.
+    pub(super) fn wake_background(&self) {
+        if let Some(Registered { thread, token }) = &*self.background.lock() {
+            thread.schedule(*token, Instant::now());
+        }
+    }
+
     /// Nobody looks after the socket any more.
     pub(super) fn leave_thread(&self, st: &mut State) {
+        self.background.lock().take();
         if let Some(Registered { thread, token }) = st.io.take() {
             thread.deregister(token, self.set.as_fd());
         }
@@ -312,6 +337,10 @@ impl Core {
     fn take_in_news(self: &Arc<Self>, st: &mut State) {
         let news = std::mem::take(&mut *self.inbox.lock());
         for token in news {
+            if let Some(id) = st.inquirer(token) {
+                self.answered(st, id);
+                continue;
+            }
             let Token::Pipe(id, generation) = Token::decode(token) else {
                 continue;
             };
@@ -435,8 +464,8 @@ impl Core {
         patience: Patience<'_>,
     ) -> Result<(Message, Option<Arc<PeerInfo>>), RecvError> {
         self.recv_by(patience, |pipes, message| {
-            let pipe = message.origin.and_then(|origin| pipes.by_connection(origin));
-            let info = pipe.map(|pipe| pipe.info.clone());
+            let info = message.origin.and_then(|origin| pipes.peer(origin));
+            let info = info.cloned();
             (message, info)
         })
     }
@@ -718,10 +747,10 @@ impl Core {
             if st.pipes.unread_len() > 0 {
                 // The tick goes on reading, and raises the alarm.
                 st.more = true;
-                self.io.start_tick(self.io_token());
+                st.start_tick();
             }
             if st.lease.give_up() {
-                self.arm(true);
+                self.arm(st, true);
             }
         } else if st.pipes.unread_len() > 0 {
             self.come_again(st);
@@ -873,6 +902,8 @@ impl Core {
         match token {
             Token::Listener(index) => self.accept(st, index),
             Token::Dialer(index, generation) => self.dialed(st, index, generation),
+            // No descriptor has such a token.
+            Token::Inquiry(..) => {}
             Token::Pipe(id, generation) => {
                 if st.pipes.contains(id) && st.pipes.pipe(id).generation == generation {
                     self.on_pipe_ready(st, id, ready);
@@ -1024,6 +1055,7 @@ impl Serviced for Core {
     }
 
     fn on_timer(self: Arc<Self>, now: Instant) {
+        self.bring_inquiries();
         let mut st = self.lock();
         if st.phase == Phase::Closed {
             return;

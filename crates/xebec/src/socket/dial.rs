@@ -313,6 +313,16 @@ impl Core {
         if done || matches!(why, Broken::Dismissed(_)) {
             return self.remove(st, id);
         }
+        // Nor does a peer that was judged, or has judged this side, get another verdict for asking
+        // again; libzmq does not try either. A temporary failure (300) is no verdict.
+        if let Broken::Handshake(error) = why
+            && matches!(error.status(), Some(400 | 500))
+        {
+            let text = st.dialers[index].endpoint.to_string();
+            st.monitors
+                .tell(|| Event::new(EventKind::Closed, &text).cause(why));
+            return self.give_up(st, id);
+        }
         // A peer that hangs up or stays silent is no ZeroMQ peer either.
         if shaking
             && options

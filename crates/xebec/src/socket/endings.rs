@@ -7,7 +7,7 @@ use crate::monitor::{Event, EventKind};
 use crate::pipe::{Link, PipeId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use zmtp::SocketType;
+use zmtp::{HandshakeError, ProtocolError, SocketType};
 
 /// How long a connection that has sent its last waits for the peer to close its side; it waits
 /// longer, as LINGER allows, if the peer goes on sending or has ever pinged. What arrives after
@@ -27,19 +27,12 @@ impl Core {
         let (info, dialer, ending) = (pipe.info.clone(), pipe.dialer, pipe.ending);
         let shaking = pipe.conn().is_some_and(Conn::in_handshake);
         let inproc = matches!(pipe.link, Link::Inproc(_));
-        let kind = match &why {
-            Broken::Handshake(error) if error.is_authentication() => EventKind::HandshakeFailedAuth,
-            Broken::Handshake(_) | Broken::Protocol(_) if shaking => {
-                EventKind::HandshakeFailedProtocol
-            }
-            _ if shaking => EventKind::HandshakeFailedNoDetail,
-            Broken::Refused(_) | Broken::Dismissed(_) => EventKind::Closed,
-            _ => EventKind::Disconnected,
-        };
-        let value = match kind {
-            EventKind::HandshakeFailedNoDetail => why.errno(),
-            EventKind::Closed | EventKind::Disconnected => pipe.descriptor(),
-            _ => 0,
+        let (kind, value) = match &why {
+            // That was told when it turned out.
+            Broken::Later => (EventKind::Disconnected, pipe.descriptor()),
+            _ if shaking => failed_handshake(&why),
+            Broken::Refused(_) | Broken::Dismissed(_) => (EventKind::Closed, pipe.descriptor()),
+            _ => (EventKind::Disconnected, pipe.descriptor()),
         };
         let cause = match &why {
             // libzmq refuses without a word, often before it has told its own type.
@@ -56,9 +49,17 @@ impl Core {
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
         }
+        if shaking
+            && !matches!(why, Broken::Closed | Broken::Io(_))
+            && let Some((conn, pool)) = st.pipes.conn_and_pool(id)
+        {
+            // What it said and was not read would reset the connection under an ERROR command.
+            conn.drain(pool);
+        }
         let pipe = st.pipes.pipe_mut(id);
         let lost = pipe.conn().map_or(0, Conn::unwritten_messages) as u64;
         pipe.link = Link::Down;
+        pipe.admission = None;
         st.pipes.counters.dropped.peer_gone += lost;
         st.pipes.mend(id);
         if st.pipes.pipe(id).attached && !shaking {
@@ -199,6 +200,26 @@ impl Core {
         st.monitors.stop();
         self.leave_thread(st);
         self.ctx.forget(self.id);
+    }
+}
+
+/// The event of a handshake that failed, and its number in the C interface.
+fn failed_handshake(why: &Broken) -> (EventKind, u64) {
+    let protocol = |error: ProtocolError| {
+        let number = error.number().into();
+        (EventKind::HandshakeFailedProtocol, number)
+    };
+    match why {
+        Broken::Handshake(error) => match (error.status(), error.protocol_error()) {
+            (Some(status), _) => (EventKind::HandshakeFailedAuth, status.into()),
+            (None, Some(error)) => protocol(error),
+            (None, None) if *error == HandshakeError::NoAuthenticator => {
+                (EventKind::HandshakeFailedNoDetail, why.errno())
+            }
+            (None, None) => protocol(ProtocolError::ZmtpUnspecified),
+        },
+        Broken::Protocol(_) => protocol(ProtocolError::ZmtpUnspecified),
+        _ => (EventKind::HandshakeFailedNoDetail, why.errno()),
     }
 }
 

@@ -55,8 +55,8 @@ pub(super) fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     let (a_end, b_end) = channel::pair(far(a, token), far(b, b_token), 0, 0, conflate);
     a_guard.pipes.pipe_mut(a_id).join(a_end);
     b_state!().pipes.pipe_mut(b_id).join(b_end);
-    b.introduce(b_state!(), b_id, a, ao.routing_id.clone(), endpoint);
-    a.introduce(&mut a_guard, a_id, b, bo.routing_id.clone(), endpoint);
+    b.introduce(b_state!(), b_id, a.kind, ao.routing_id.clone(), endpoint);
+    a.introduce(&mut a_guard, a_id, b.kind, bo.routing_id.clone(), endpoint);
 }
 
 impl Core {
@@ -170,14 +170,14 @@ impl Core {
         self: &Arc<Self>,
         st: &mut State,
         id: PipeId,
-        other: &Core,
+        kind: SocketType,
         routing_id: Bytes,
         endpoint: &str,
     ) {
         st.pipes.pipe_mut(id).info = Arc::new(PeerInfo {
             endpoint: endpoint.to_owned(),
             address: endpoint.to_owned(),
-            socket_type: Some(other.kind),
+            socket_type: Some(kind),
             routing_id,
             ..PeerInfo::default()
         });

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use zmtp::{Local, Mechanism, Peer, SocketType, Version};
+use zmtp::{Local, Mechanism, Metadata, Peer, SocketType, Version};
 
 use super::core::{Core, State, Token};
 use super::dial::Stage;
 use super::timers::Alarm;
+use super::zap;
+use crate::admission::{HalfOpen, Slot};
 use crate::conn::Conn;
 use crate::endpoint::Endpoint;
 use crate::error::{AddressError, AddressErrorKind};
@@ -201,13 +203,20 @@ impl Core {
         address: String,
     ) {
         let options = st.listeners[index].options.clone();
-        if let Some(why) = refusal(&options, &stream) {
-            return st.monitors.tell(|| {
-                Event::new(EventKind::AcceptFailed, endpoint)
-                    .peer(&address)
-                    .cause(why)
-            });
-        }
+        let slot = match refusal(&options, &stream) {
+            None => half_open_slot(&st.half_open, &options, &stream),
+            Some(why) => Err(why),
+        };
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(why) => {
+                return st.monitors.tell(|| {
+                    Event::new(EventKind::AcceptFailed, endpoint)
+                        .peer(&address)
+                        .cause(why)
+                });
+            }
+        };
         st.monitors.tell(|| {
             Event::new(EventKind::Accepted, endpoint)
                 .peer(&address)
@@ -220,6 +229,9 @@ impl Core {
             address,
             ..PeerInfo::default()
         });
+        if slot.is_some() {
+            pipe.admission().slot = slot;
+        }
         let id = st.pipes.insert(pipe);
         self.begin(st, id, stream);
     }
@@ -253,13 +265,12 @@ impl Core {
     }
 
     pub(super) fn shake(self: &Arc<Self>, st: &mut State, id: PipeId) {
-        let Some((conn, pool)) = st.pipes.conn_and_pool(id) else {
+        if self.waits_for_verdict(st, id) {
             return;
-        };
-        match conn.shake(pool) {
-            Ok(Some(peer)) => self.established(st, id, Some(peer)),
-            Ok(None) => {}
-            Err(why) => st.pipes.fail(id, why),
+        }
+        if let Some((conn, pool)) = st.pipes.conn_and_pool(id) {
+            let result = conn.shake(pool);
+            self.shaken(st, id, result);
         }
     }
 
@@ -272,6 +283,13 @@ impl Core {
         };
         let endpoint = pipe.info.endpoint.clone();
         let descriptor = pipe.raw_fd();
+        let host = pipe.conn().map(|conn| conn.stream().peer_host());
+        let host = host.unwrap_or_default();
+        let grant = pipe.admission.take().and_then(|admission| admission.grant);
+        let (user_id, granted) = match grant {
+            Some(grant) => (Some(grant.user_id), grant.metadata),
+            None => (None, Metadata::new()),
+        };
         pipe.info = Arc::new(match peer {
             Some(peer) => PeerInfo {
                 endpoint,
@@ -282,12 +300,16 @@ impl Core {
                 metadata: peer.metadata,
                 version: Some(peer.version),
                 descriptor,
+                host,
+                user_id,
+                granted,
                 ..PeerInfo::default()
             },
             None => PeerInfo {
                 endpoint,
                 address,
                 descriptor,
+                host,
                 ..PeerInfo::default()
             },
         });
@@ -411,8 +433,14 @@ impl State {
     }
 }
 
+/// The security that the socket demands, and its own part in it.
+fn mechanism(_: &Options) -> Mechanism {
+    Mechanism::Null
+}
+
 /// What this side tells a peer in the handshake.
 fn local(kind: SocketType, options: &Options) -> Local {
+    let mechanism = mechanism(options);
     let properties = options.metadata.iter().map(|property| {
         let value = Bytes::copy_from_slice(property.value().as_bytes());
         (property.name().to_owned(), value)
@@ -421,8 +449,8 @@ fn local(kind: SocketType, options: &Options) -> Local {
         socket_type: kind,
         routing_id: options.routing_id.clone(),
         properties: properties.collect(),
-        mechanism: Mechanism::Null,
-        as_server: false,
+        authenticate: zap::concerns(&mechanism, options),
+        mechanism,
         max_version: Version::V3_1,
     }
 }
@@ -448,6 +476,24 @@ fn refusal(options: &Options, stream: &Stream) -> Option<&'static str> {
         || groups.contains(&peer.gid.as_raw())
         || !groups.is_empty() && stream.peer_groups().iter().any(|g| groups.contains(g));
     (!accepted).then_some("no IPC_FILTER lists the peer's user, group or process")
+}
+
+/// A place for a connection in its handshake, where the number of those is bounded: with listeners
+/// that authenticate strangers, over tcp.
+fn half_open_slot(
+    half_open: &HalfOpen,
+    options: &Options,
+    stream: &Stream,
+) -> Result<Option<Slot>, &'static str> {
+    match stream.peer_ip() {
+        Some(address) if mechanism(options) != Mechanism::Null => match half_open.enter(address) {
+            None => Err(
+                "too many connections from the peer's address are in their handshake (256): it may try again",
+            ),
+            slot => Ok(slot),
+        },
+        _ => Ok(None),
+    }
 }
 
 pub(super) fn stream_options(options: &Options) -> StreamOptions {

@@ -13,6 +13,7 @@ mod links;
 mod spin;
 mod timers;
 pub(crate) mod typed;
+mod zap;
 
 use std::fmt;
 use std::sync::Arc;
@@ -323,12 +324,10 @@ impl Socket {
         self.core.stats()
     }
 
-    /// What is known of the peer that a message came from, while it is connected.
+    /// What is known of the peer that a message came from, while it is connected and for some time
+    /// after: of peers that sent messages and have gone, the latest 256 are remembered.
     pub fn peer(&self, connection: ConnectionId) -> Option<Arc<PeerInfo>> {
-        let st = self.core.lock();
-        st.pipes
-            .by_connection(connection)
-            .map(|pipe| pipe.info.clone())
+        self.core.lock().pipes.peer(connection).cloned()
     }
 
     /// Closes the socket, as dropping it does.

@@ -120,12 +120,7 @@ impl Core {
         match what {
             Alarm::Handshake(..) => {
                 if st.pipes.pipe(id).conn().is_some_and(Conn::in_handshake) {
-                    st.pipes.fail(
-                        id,
-                        Broken::Silent(
-                            "the peer did not finish the handshake within HANDSHAKE_IVL",
-                        ),
-                    );
+                    self.handshake_overdue(st, id);
                 }
             }
             Alarm::Ping(..) => self.ping(st, id, now),

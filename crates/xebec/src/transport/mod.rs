@@ -166,6 +166,19 @@ impl Stream {
             .map(|address| address.ip().to_canonical())
     }
 
+    /// Where the peer is, without a port, as ZAP and `zmq_msg_gets` tell it: an IP address, or for
+    /// ipc what libzmq makes of the process.
+    pub(crate) fn peer_host(&self) -> String {
+        match (self.peer_ip(), self.kind) {
+            (Some(address), _) => address.to_string(),
+            (None, Kind::Tcp) => String::new(),
+            (None, Kind::Ipc) => match self.peer_credentials() {
+                Ok(peer) => format!("localhost:{}:{}:{}", peer.uid, peer.gid, peer.pid),
+                Err(_) => "localhost".to_owned(),
+            },
+        }
+    }
+
     /// The process, user and group at the other end of an ipc stream, as they were when it
     /// connected or listened.
     pub(crate) fn peer_credentials(&self) -> io::Result<UCred> {
