@@ -5,7 +5,6 @@ use std::ptr;
 
 use xebec::{Context, ContextOptions};
 
-use crate::shim::Later;
 use crate::call::{bytes, call, status};
 use crate::errno::Errno;
 use crate::handle::{self, object};

@@ -27,7 +27,6 @@ mod options;
 mod poll;
 mod proxy;
 mod security;
-mod shim;
 mod socket;
 mod timers;
 mod utilities;

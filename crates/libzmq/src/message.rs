@@ -11,12 +11,14 @@
 //! is copied on the way. This file is the only one that knows the layout.
 
 use std::alloc::{Layout, alloc_zeroed};
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use xebec::{Frame, PeerInfo};
 
 use crate::call::{bytes, call, status, text};
@@ -521,28 +523,21 @@ pub unsafe extern "C" fn zmq_msg_gets(
         // SAFETY: passed on to the caller; the message is only read.
         let (content, property) = unsafe { (content(message.cast_mut())?, text(property)?) };
         let peer = content.peer.as_ref().ok_or(Errno::EINVAL)?;
-        let texts = peer.rendered(Texts::of);
-        let found = texts.0.iter().find(|(name, _)| name == property);
-        found.map(|(_, text)| text.as_ptr()).ok_or(Errno::EINVAL)
+        let value = peer.property(property).ok_or(Errno::EINVAL)?;
+        let texts: Arc<Texts> = peer.rendered(Texts::default);
+        let mut texts = texts.lock();
+        let text = texts.entry(property.to_owned()).or_insert_with(|| {
+            // A value with a zero byte ends there, as all texts in C do.
+            let end = value.iter().position(|&byte| byte == 0);
+            CString::new(&value[..end.unwrap_or(value.len())]).unwrap_or_default()
+        });
+        // It lives, where it is, as long as what is known of the peer, which the message holds.
+        Ok(text.as_ptr())
     })
 }
 
-/// What is known of a peer, as texts for C; made once for each connection.
-#[derive(Debug)]
-struct Texts(Vec<(String, CString)>);
-
-impl Texts {
-    fn of(peer: &PeerInfo) -> Texts {
-        let mut texts = Vec::new();
-        peer.for_each_property(|name, value| {
-            // A value with a zero byte ends there, as all texts in C do.
-            let end = value.iter().position(|&byte| byte == 0);
-            let value = &value[..end.unwrap_or(value.len())];
-            texts.push((name.to_owned(), CString::new(value).unwrap_or_default()));
-        });
-        Texts(texts)
-    }
-}
+/// Properties of a peer that were asked for, as texts for C.
+type Texts = Mutex<HashMap<String, CString>>;
 
 /// Addresses a message to a peer of a SERVER or PEER socket (draft); EINVAL for 0.
 ///

@@ -65,7 +65,7 @@ pub unsafe extern "C" fn zmq_socket_monitor_versioned(
 }
 
 /// Has the numbers of messages in the queues of the socket's connections told to its monitor
-/// (ZMQ_EVENT_PIPES_STATS, draft); EAGAIN if it has none.
+/// (ZMQ_EVENT_PIPES_STATS, draft); EINVAL if it has no monitor, EAGAIN if it has no connections.
 ///
 /// # Safety
 /// The crate's contract.
@@ -76,8 +76,9 @@ pub unsafe extern "C" fn zmq_socket_monitor_pipes_stats(this: *mut c_void) -> c_
         let this = unsafe { socket(this)? };
         this.alive()?;
         match this.socket.tell_queues() {
-            true => Ok(()),
-            false => Err(Errno::EAGAIN),
+            None => Err(Errno::EINVAL),
+            Some(0) => Err(Errno::EAGAIN),
+            Some(_) => Ok(()),
         }
     })
 }
@@ -115,7 +116,9 @@ fn begin(
 /// Sends an event, if it is asked for. False after the last.
 fn tell(speaker: &Socket, event: &Event, events: u64, version: c_int) -> bool {
     let number = u64::from(event.kind.number());
-    if number & events != 0 {
+    // libzmq says nothing of connections that this side ends, only of listeners and attempts.
+    let unsaid = event.kind == EventKind::Closed && event.peer.is_some();
+    if number & events != 0 && !unsaid {
         let message = match version {
             1 => first_version(event),
             _ => second_version(event),

@@ -4,10 +4,10 @@
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
+use std::sync::atomic::Ordering;
 
 use xebec::{OptionSpec, Options, Value};
 
-use crate::shim::Tell;
 use crate::call::{bytes, status};
 use crate::errno::Errno;
 use crate::poll::{POLLIN, POLLOUT};
@@ -24,6 +24,7 @@ const LAST_ENDPOINT: c_int = 32;
 const MECHANISM: c_int = 43;
 const THREAD_SAFE: c_int = 81;
 const USE_FD: c_int = 89;
+const METADATA: c_int = 95;
 const TOPICS_COUNT: c_int = 116;
 
 /// Sets an option of a socket.
@@ -52,6 +53,8 @@ pub unsafe extern "C" fn zmq_setsockopt(
             SUBSCRIBE => Ok(this.socket.subscribe(value)?),
             UNSUBSCRIBE => Ok(this.socket.unsubscribe(value)?),
             USE_FD => use_fd(this, value),
+            // Nothing empties this list.
+            METADATA if value.is_empty() => Err(Errno::EINVAL),
             _ => {
                 let row = Options::spec(option)?;
                 Ok(this.socket.set_option(option, row.from_c(value)?)?)
@@ -89,6 +92,7 @@ pub unsafe extern "C" fn zmq_getsockopt(
             TYPE => this.socket.kind().number().into(),
             MECHANISM => 0,
             THREAD_SAFE => 0,
+            USE_FD => this.use_fd.load(Ordering::Relaxed),
             TOPICS_COUNT => {
                 let topics = this.socket.topics().ok_or(Errno::EINVAL)?;
                 c_int::try_from(topics).unwrap_or(c_int::MAX)
@@ -117,6 +121,7 @@ fn use_fd(this: &Handle, value: &[u8]) -> Result<(), Errno> {
     let number = value.try_into().map_err(|_| Errno::EINVAL)?;
     let number = c_int::from_ne_bytes(number);
     if number < 0 {
+        this.use_fd.store(-1, Ordering::Relaxed);
         return Ok(this.socket.set_option(USE_FD, Value::Int(-1))?);
     }
     // SAFETY: fcntl takes any number, and says if it is no descriptor.
@@ -130,6 +135,7 @@ fn use_fd(this: &Handle, value: &[u8]) -> Result<(), Errno> {
         options.use_fd = fd.into();
         Ok::<_, xebec::OptionError>(())
     })?;
+    this.use_fd.store(number, Ordering::Relaxed);
     Ok(())
 }
 

@@ -8,7 +8,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 use std::vec;
 
@@ -30,6 +30,8 @@ pub(crate) struct Handle {
     pub(crate) socket: Socket,
     /// For the sockets of its monitors.
     pub(crate) context: Context,
+    /// The number that was given with ZMQ_USE_FD, which may be another than that of our copy.
+    pub(crate) use_fd: AtomicI32,
     /// Frames are waiting in `parts`. Like the lock, these are never contended: a socket is used by one
     /// thread at a time. They keep messages of one frame off the lock.
     sending: AtomicBool,
@@ -62,6 +64,7 @@ impl Handle {
         Handle {
             socket,
             context,
+            use_fd: AtomicI32::new(-1),
             sending: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
             parts: Mutex::default(),
@@ -84,10 +87,16 @@ impl Handle {
     /// Sends a frame. If that fails the frame comes back.
     fn send(&self, frame: Frame, flags: c_int) -> Result<(), (Errno, Frame)> {
         let timeout = timeout(flags);
-        if flags & SNDMORE != 0 {
+        let sending = self.sending.load(Ordering::Relaxed);
+        // A STREAM's messages are of two frames, whatever the flag says.
+        let ends = sending && self.socket.kind() == SocketType::Stream;
+        if flags & SNDMORE != 0 && !ends {
             return self.collect(frame, timeout);
         }
-        let sending = self.sending.load(Ordering::Relaxed);
+        if self.socket.kind() == SocketType::Stream && !sending {
+            // The id of a peer and nothing for it.
+            return self.alive().map_err(|errno| (errno, frame));
+        }
         let message = match sending {
             false => Message::from(frame),
             true => {
@@ -179,6 +188,15 @@ fn timeout(flags: c_int) -> Option<Duration> {
     (flags & DONTWAIT != 0).then_some(Duration::ZERO)
 }
 
+/// Whether an endpoint leaves the port or the path to the system.
+fn is_wildcard(endpoint: &str) -> bool {
+    match endpoint.split_once("://") {
+        Some(("tcp", address)) => address.ends_with(":*") || address.ends_with(":0"),
+        Some((_, address)) => address == "*",
+        None => false,
+    }
+}
+
 // ---- life ----
 
 /// Makes a socket; null with EINVAL for a type that there is not, EMFILE if the context has as many as it
@@ -193,7 +211,7 @@ pub unsafe extern "C" fn zmq_socket(handle: *mut c_void, kind: c_int) -> *mut c_
         let context = unsafe { context(handle)? };
         let kind = u8::try_from(kind).ok().and_then(SocketType::from_number);
         let kind = kind.ok_or(Errno::EINVAL)?;
-        let socket = context.socket_with(kind, Options::new())?;
+        let socket = context.socket_with(kind, Options::for_c(kind))?;
         Ok(handle::give(Handle::new(socket, context.clone())))
     })
 }
@@ -247,6 +265,10 @@ pub unsafe extern "C" fn zmq_unbind(this: *mut c_void, endpoint: *const c_char) 
         // SAFETY: passed on to the caller.
         let (this, endpoint) = unsafe { (socket(this)?, text(endpoint)?) };
         this.alive()?;
+        if is_wildcard(endpoint) {
+            // It is bound to what that turned out to be.
+            return Err(Errno::ENOENT);
+        }
         match this.socket.unbind(endpoint) {
             Err(error) if matches!(error.kind, AddressErrorKind::NotFound) => {
                 Ok(this.socket.disconnect(endpoint)?)

@@ -68,6 +68,16 @@ pub(crate) struct Inproc {
     pub(crate) waiting: HashMap<String, Vec<(Weak<Core>, u64)>>,
 }
 
+impl Inproc {
+    /// Forgets those who wait and are not to wait any more.
+    pub(crate) fn forget_waiting(&mut self, forget: impl Fn(&Weak<Core>, u64) -> bool) {
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|(core, token)| !forget(core, *token));
+            !waiting.is_empty()
+        });
+    }
+}
+
 impl Shared {
     pub(crate) fn cpus(&self) -> usize {
         self.cpus

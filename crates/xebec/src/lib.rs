@@ -33,7 +33,8 @@
 //!
 //! # What is not there yet
 //! Security mechanisms other than NULL, the draft socket types, and transports other than tcp,
-//! ipc and inproc. Options that belong to them are refused, never ignored.
+//! ipc and inproc. Options that belong to them are refused, never ignored, but for those of
+//! multicast, which are kept for the transports to come.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -72,8 +73,9 @@ pub use message::{ConnectionId, Frame, Message};
 pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
     AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
-    ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop,
-    Role, RouterNotify, Rules, Told, Unit, Valid, Value, reference as options_reference,
+    ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ProxyAddress,
+    ReconnectStop, Role, RouterNotify, Rules, Told, Unit, Valid, Value,
+    reference as options_reference,
 };
 pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};

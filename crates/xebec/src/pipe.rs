@@ -130,6 +130,9 @@ pub(crate) struct Pipe {
     sndhwm: usize,
     rcvhwm: usize,
     conflate: bool,
+    /// It is connected over inproc to a name that nobody is bound to yet: its output lingers, as that of
+    /// a connection that is still to come up does.
+    pub(crate) awaits: bool,
     /// The pattern knows this pipe.
     pub(crate) attached: bool,
     /// The connection is lost for good; the pipe lives until what was received is taken.
@@ -167,6 +170,7 @@ impl Pipe {
             sndhwm: mark(options.sndhwm),
             rcvhwm: mark(options.rcvhwm),
             conflate: options.conflate,
+            awaits: false,
             attached: false,
             ending: false,
             dialer: None,
@@ -194,6 +198,7 @@ impl Pipe {
     /// The pipe leads to another socket of this context from now on.
     pub(crate) fn join(&mut self, end: End) {
         end.set_marks(self.sndhwm, self.rcvhwm);
+        self.awaits = false;
         self.link = Link::Inproc(Box::new(end));
     }
 
@@ -216,6 +221,12 @@ impl Pipe {
     /// The same, for what is received by it.
     pub(crate) fn raw_fd(&self) -> Option<RawFd> {
         self.conn().map(|conn| conn.stream().as_fd().as_raw_fd())
+    }
+
+    /// This side's address of a connection that this side made, for events.
+    pub(crate) fn local_address(&self) -> Option<String> {
+        let conn = self.conn().filter(|_| self.dialer.is_some());
+        conn.map(|conn| conn.stream().local_address())
     }
 
     /// Messages accepted and not yet handed on.
@@ -479,6 +490,17 @@ impl Pipes {
                 self.flush(id);
                 self.slab[id].queued_out() < self.slab[id].sndhwm
             }
+        }
+    }
+
+    /// Whether the queue is below its high-water mark as it is, with all that waits for company.
+    pub(crate) fn has_room(&mut self, id: PipeId) -> bool {
+        let pipe = &self.slab[id];
+        match pipe.link {
+            Link::Wire(_) if !pipe.conflate && !pipe.ending && !pipe.failed => {
+                pipe.queued_out() < pipe.sndhwm
+            }
+            _ => self.can_send(id),
         }
     }
 

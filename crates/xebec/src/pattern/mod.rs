@@ -61,6 +61,11 @@ pub(crate) trait Pattern: Send {
         None
     }
 
+    /// The routing id of the peer that joined last, for a type that tells it as its own ROUTING_ID.
+    fn latest_id(&self) -> Option<Bytes> {
+        None
+    }
+
     /// The next message for the application, if there is one.
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError>;
 

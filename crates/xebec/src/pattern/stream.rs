@@ -4,6 +4,8 @@
 //! The application receives `[id][bytes]`, with empty bytes when a peer connects and when it
 //! leaves (STREAM_NOTIFY), and sends `[id][bytes]`; sending `[id][""]` closes the connection.
 
+use bytes::Bytes;
+
 use super::Pattern;
 use super::policy::FairQueue;
 use super::router::RoutingTable;
@@ -17,6 +19,8 @@ use crate::pipe::{Happened, PipeId, Pipes};
 pub(crate) struct StreamPattern {
     inn: FairQueue,
     table: RoutingTable,
+    /// The id of the peer that joined last.
+    latest: Bytes,
     notify: bool,
 }
 
@@ -25,6 +29,7 @@ impl StreamPattern {
         StreamPattern {
             inn: FairQueue::default(),
             table: RoutingTable::new(),
+            latest: Bytes::new(),
             notify: true,
         }
     }
@@ -49,8 +54,13 @@ impl Pattern for StreamPattern {
                 Broken::Dismissed("another peer has the routing id given by CONNECT_ROUTING_ID"),
             );
         }
+        self.latest = name.clone();
         self.table.insert(name, id);
         self.inn.0.insert(id);
+    }
+
+    fn latest_id(&self) -> Option<Bytes> {
+        Some(self.latest.clone())
     }
 
     fn detach(&mut self, _: &mut Pipes, id: PipeId) {

@@ -367,6 +367,7 @@ impl Core {
 
     /// The context is being terminated: every call of this socket ends.
     pub(crate) fn terminate(self: &Arc<Self>) {
+        self.forsake_inproc();
         {
             let st = self.lock();
             self.terminated.store(true, Ordering::Release);

@@ -43,9 +43,19 @@ impl Core {
             routing_id: Some(info.routing_id.clone()),
             ..Event::new(kind, &info.endpoint)
                 .peer(&info.address)
+                .local(pipe.local_address())
                 .cause(cause)
                 .value(value)
         });
+        if shaking && kind != EventKind::Disconnected {
+            st.monitors.tell(|| {
+                Event::new(EventKind::Disconnected, &info.endpoint)
+                    .peer(&info.address)
+                    .local(pipe.local_address())
+                    .cause("the handshake failed")
+                    .value(pipe.descriptor())
+            });
+        }
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
         }
@@ -114,7 +124,8 @@ impl Core {
         }
         st.pipes.flush(id);
         let pipe = st.pipes.pipe(id);
-        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up();
+        let lingers = pipe.awaits && pipe.has_output();
+        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up() && !lingers;
         if linger == Some(Duration::ZERO)
             || accepted_unready
             || matches!(pipe.link, Link::Inproc(_))
@@ -156,9 +167,11 @@ impl Core {
     /// Tells that this side closes a connection.
     pub(super) fn tell_closed(&self, st: &State, id: PipeId) {
         let pipe = st.pipes.pipe(id);
-        st.monitors.tell(|| {
-            Event::new(EventKind::Closed, &pipe.info.endpoint)
-                .peer(&pipe.info.address)
+        st.monitors.tell(|| Event {
+            // One that was not connected has no peer.
+            peer: pipe.is_up().then(|| pipe.info.address.clone()),
+            ..Event::new(EventKind::Closed, &pipe.info.endpoint)
+                .local(pipe.local_address())
                 .value(pipe.descriptor())
         });
     }

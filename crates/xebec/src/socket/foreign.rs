@@ -11,7 +11,7 @@ use super::{Patience, Socket};
 use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::monitor::{Event, EventKind, Sink};
-use crate::options::{OptionError, OptionKey, Value};
+use crate::options::{OptionError, OptionKey, Options, Value};
 use crate::pipe::PeerInfo;
 use crate::sys::Wake;
 
@@ -75,23 +75,23 @@ impl Socket {
     }
 
     /// Tells the sink how many messages wait in the queues of each connection
-    /// (`zmq_socket_monitor_pipes_stats`); false if there is none.
+    /// (`zmq_socket_monitor_pipes_stats`). `None` if there is no sink, else how many connections.
     #[doc(hidden)]
-    pub fn tell_queues(&self) -> bool {
+    pub fn tell_queues(&self) -> Option<usize> {
         let st = self.core.lock();
         if !st.monitors.is_observed() {
-            return false;
+            return None;
         }
         for (_, pipe) in st.pipes.iter() {
             st.monitors.tell(|| Event {
                 second: Some(pipe.queued_in() as u64),
-                dialed: pipe.dialer.is_some(),
+                local: pipe.local_address(),
                 ..Event::new(EventKind::PipesStats, &pipe.info.endpoint)
                     .peer(&pipe.info.address)
                     .value(pipe.queued_out() as u64)
             });
         }
-        true
+        Some(st.pipes.len())
     }
 
     /// Whether a ROUTER could send to the peer with this routing id now; `None` if there is none.
@@ -102,12 +102,18 @@ impl Socket {
         st.pattern.has_room_for(&mut st.pipes, routing_id)
     }
 
-    /// The value of an option by its number in the C API, or by its name.
+    /// The value of an option by its number in the C API, or by its name. A STREAM tells as its
+    /// ROUTING_ID that of the peer that joined last: so libzmq's programs learn whom they connected to.
     ///
     /// # Errors
     /// When there is no such option, or it has no value.
     pub fn option<'a>(&self, key: impl Into<OptionKey<'a>>) -> Result<Value, OptionError> {
-        self.core.lock().options.value(key)
+        let st = self.core.lock();
+        let row = Options::spec(key)?;
+        match st.pattern.latest_id() {
+            Some(id) if row.name() == "ROUTING_ID" => Ok(Value::Bytes(id)),
+            _ => row.value(&st.options),
+        }
     }
 
     /// Whether a message can be received, and sent, at once (ZMQ_EVENTS).

@@ -86,9 +86,17 @@ impl Core {
             Alarm::ConnectTimeout(index, generation) => {
                 if let Some(dialer) = st.dialers.get_mut(index)
                     && dialer.generation == generation
-                    && matches!(dialer.stage, Stage::Connecting(_))
+                    && let Stage::Connecting(connecting) = &dialer.stage
                 {
-                    dialer.cause = "no answer within CONNECT_TIMEOUT".into();
+                    let option = match st.pipes.pipe(dialer.pipe).options.connect_timeout {
+                        Some(_) => "CONNECT_TIMEOUT",
+                        None => "HANDSHAKE_IVL",
+                    };
+                    let whose = match connecting.is_proxied() {
+                        true => " from the proxy",
+                        false => "",
+                    };
+                    dialer.cause = format!("no answer{whose} within {option}");
                     self.dial_next(st, index);
                 }
             }
