@@ -18,7 +18,7 @@ pub fn greeting(data: &[u8]) {
         routing_id: Bytes::from(vec![b'i'; usize::from(version >> 2)]),
         properties: vec![("X-Seed".into(), Bytes::from_static(b"1"))],
         mechanism: Mechanism::Null,
-        as_server: false,
+        authenticate: false,
         max_version: Version::ALL[usize::from(version & 3)],
     };
     let at_once = handshake(&local, stream, stream.len().max(1));

@@ -10,7 +10,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use zmtp::{Command, Framing, Handshake, HandshakeError, Local, Peer, Subscription, Version};
+use rustix::io::Errno;
+use zmtp::{
+    Command, Credentials, Framing, Handshake, HandshakeError, Local, Peer, Progress, Subscription,
+    Verdict, Version,
+};
 
 use crate::buffer::{Incoming, LARGE, Outgoing, Pool};
 use crate::message::{Frame, Kind, Message};
@@ -42,6 +46,25 @@ pub(crate) enum Broken {
     Refused(&'static str),
     /// This side ended it for good.
     Dismissed(&'static str),
+    /// The ZAP handler could not tell whether to let the peer in; it may come back.
+    Later,
+}
+
+impl Broken {
+    /// The errno that libzmq tells for it, where it tells nothing more precise.
+    pub(crate) fn errno(&self) -> u64 {
+        let errno = match self {
+            Broken::Closed => Errno::PIPE.raw_os_error(),
+            Broken::Io(error) => error.raw_os_error().unwrap_or(0),
+            Broken::Silent(_) => Errno::TIMEDOUT.raw_os_error(),
+            Broken::Handshake(HandshakeError::NoAuthenticator) => Errno::FAULT.raw_os_error(),
+            Broken::Protocol(_) | Broken::Handshake(_) => Errno::PROTO.raw_os_error(),
+            Broken::Refused(_) | Broken::Dismissed(_) | Broken::Later => {
+                Errno::CONNABORTED.raw_os_error()
+            }
+        };
+        errno.unsigned_abs().into()
+    }
 }
 
 impl fmt::Display for Broken {
@@ -53,6 +76,9 @@ impl fmt::Display for Broken {
             Broken::Handshake(error) => write!(f, "the handshake failed: {error}"),
             Broken::Silent(what) => f.write_str(what),
             Broken::Refused(why) | Broken::Dismissed(why) => f.write_str(why),
+            Broken::Later => f.write_str(
+                "the ZAP handler cannot judge the peer for the time being (300): it may try again",
+            ),
         }
     }
 }
@@ -61,6 +87,17 @@ impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
         Broken::Io(error)
     }
+}
+
+/// How far a handshake has come.
+#[derive(Debug)]
+pub(crate) enum Shaken {
+    /// Something from the peer, or a verdict, is due.
+    Waits,
+    /// The peer is to be judged, and the [verdict](Conn::verdict) told, before it goes on.
+    Asks(Credentials),
+    /// It is done.
+    Done(Peer),
 }
 
 enum Phase {
@@ -176,39 +213,70 @@ impl Conn {
         self.outgoing.messages()
     }
 
-    /// Takes the handshake as far as it goes. The peer, once it is finished.
-    pub(crate) fn shake(&mut self, pool: &mut Pool) -> Result<Option<Peer>, Broken> {
+    /// Takes the handshake as far as it goes.
+    pub(crate) fn shake(&mut self, pool: &mut Pool) -> Result<Shaken, Broken> {
         loop {
             let Phase::Handshake(handshake) = &mut self.phase else {
-                return Ok(None);
+                return Ok(Shaken::Waits);
             };
-            let result = handshake.input(self.incoming.bytes());
-            let output = std::mem::take(handshake.output());
-            if !output.is_empty() {
-                self.outgoing
-                    .append(pool, |out| out.extend_from_slice(&output));
-            }
-            if self.unwritten() > 0 {
-                // An error is to reach the peer as well, if it can.
-                let flushed = self.flush(pool);
-                if result.is_ok() {
-                    flushed?;
-                }
-            }
-            let progress = result.map_err(Broken::Handshake)?;
-            self.incoming.consume(progress.consumed);
-            if let Some(peer) = progress.peer {
-                self.version = peer.version;
-                self.framing = peer.version.framing();
-                self.phase = Phase::Traffic;
-                self.incoming.rest(pool);
-                return Ok(Some(peer));
+            let progress = handshake.input(self.incoming.bytes());
+            if let Some(shaken) = self.progressed(progress, pool)? {
+                return Ok(shaken);
             }
             if !self.readable || !self.fill(pool)? {
                 self.incoming.rest(pool);
-                return Ok(None);
+                return Ok(Shaken::Waits);
             }
         }
+    }
+
+    /// Goes on with the handshake of a peer that was judged.
+    pub(crate) fn verdict(&mut self, verdict: Verdict, pool: &mut Pool) -> Result<Shaken, Broken> {
+        let Phase::Handshake(handshake) = &mut self.phase else {
+            return Ok(Shaken::Waits);
+        };
+        let progress = handshake.verdict(verdict);
+        match self.progressed(progress, pool)? {
+            Some(shaken) => Ok(shaken),
+            None => self.shake(pool),
+        }
+    }
+
+    /// Sends what a step of the handshake says, and takes in what it found.
+    fn progressed(
+        &mut self,
+        progress: Result<Progress, HandshakeError>,
+        pool: &mut Pool,
+    ) -> Result<Option<Shaken>, Broken> {
+        let Phase::Handshake(handshake) = &mut self.phase else {
+            return Ok(None);
+        };
+        let output = std::mem::take(handshake.output());
+        if !output.is_empty() {
+            self.outgoing
+                .append(pool, |out| out.extend_from_slice(&output));
+        }
+        if self.unwritten() > 0 {
+            // An error is to reach the peer as well, if it can.
+            let flushed = self.flush(pool);
+            if progress.is_ok() {
+                flushed?;
+            }
+        }
+        let progress = progress.map_err(Broken::Handshake)?;
+        self.incoming.consume(progress.consumed);
+        let shaken = if let Some(peer) = progress.peer {
+            self.version = peer.version;
+            self.framing = peer.version.framing();
+            self.phase = Phase::Traffic;
+            Shaken::Done(peer)
+        } else if let Some(credentials) = progress.credentials {
+            Shaken::Asks(credentials)
+        } else {
+            return Ok(None);
+        };
+        self.incoming.rest(pool);
+        Ok(Some(shaken))
     }
 
     /// The next message, reading as long as there is something to read and for at most a turn:
@@ -218,6 +286,11 @@ impl Conn {
         let mut reads = 0;
         loop {
             if let Some(message) = self.decode(pool)? {
+                if !self.readable && self.incoming.len() == 0 {
+                    // It may be long until somebody asks again: ten thousand peers that said one
+                    // thing each must not hold ten thousand buffers.
+                    self.incoming.rest(pool);
+                }
                 return Ok(Some(message));
             }
             if !self.readable || self.in_handshake() {

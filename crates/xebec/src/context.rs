@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) resolver: Resolver,
     next_id: AtomicU64,
     cpus: usize,
+    /// An `Authenticator` guards the context's sockets, or did: nobody is
+    /// let in for want of a ZAP handler. Never cleared.
+    guarded: AtomicBool,
     /// The process that made it. A forked child has a copy without the threads, with locks as
     /// they were, and with descriptors that are still its parent's: it must not touch them.
     process: Pid,
@@ -65,9 +68,24 @@ pub(crate) struct Inproc {
     pub(crate) waiting: HashMap<String, Vec<(Weak<Core>, u64)>>,
 }
 
+impl Inproc {
+    /// Forgets those who wait and are not to wait any more.
+    pub(crate) fn forget_waiting(&mut self, forget: impl Fn(&Weak<Core>, u64) -> bool) {
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|(core, token)| !forget(core, *token));
+            !waiting.is_empty()
+        });
+    }
+}
+
 impl Shared {
     pub(crate) fn cpus(&self) -> usize {
         self.cpus
+    }
+
+    /// Whether nobody is to be let in for want of a ZAP handler.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guarded.load(Ordering::Relaxed)
     }
 
     /// Whether the calling process made this context, rather than inherited it by a fork.
@@ -457,6 +475,7 @@ impl ContextBuilder {
             inproc: Mutex::new(Inproc::default()),
             resolver: Resolver::new(),
             next_id: AtomicU64::new(0),
+            guarded: AtomicBool::new(false),
             cpus: std::thread::available_parallelism().map_or(1, |n| n.get()),
             process: rustix::process::getpid(),
         });

@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod admission;
 mod buffer;
 mod channel;
 mod conn;
@@ -80,7 +81,7 @@ pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};
 pub use proxy::{Proxy, ProxyError, ProxyStats, proxy};
 pub use socket::typed::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream, Sub, Xpub, Xsub};
-pub use socket::{Incoming, Outgoing, RecvFuture, SendFuture, Socket};
+pub use socket::{EventFd, Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;
 pub use zmtp::{Metadata, SocketType, Version};

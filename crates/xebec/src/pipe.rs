@@ -9,21 +9,25 @@
 //! kernel (or, inproc, until the peer's application has taken it). Inbound, it counts against
 //! RCVHWM from its decoding until the application has taken it. Both counts are exact.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use slab::Slab;
 use zmtp::{Metadata, SocketType, Version};
 
+use crate::admission::Admission;
 use crate::buffer::Pool;
 use crate::channel::End;
 use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
 use crate::options::Options;
 use crate::stats::{Counters, Traffic};
+use crate::transport;
 
 /// Names a pipe of a socket; reused after the pipe is gone.
 pub(crate) type PipeId = usize;
@@ -35,6 +39,10 @@ const SILENCE: Duration = Duration::from_micros(10);
 
 /// Messages taken from one connection before others get their turn, however fast it sends.
 pub(crate) const AT_ONCE: usize = 1000;
+
+/// Peers that are gone and still known. Enough for the messages that an application has in hand
+/// when a server with many peers loses them; each is a few hundred bytes.
+const REMEMBERED: usize = 256;
 
 /// What is known of the peer of a connection.
 #[derive(Clone, Debug, Default)]
@@ -48,13 +56,58 @@ pub struct PeerInfo {
     pub socket_type: Option<SocketType>,
     /// The routing id that the peer chose; empty if it did not.
     pub routing_id: Bytes,
-    /// The metadata of the handshake (RFC 37).
+    /// The metadata of the handshake (RFC 37): what the peer says of itself.
     pub metadata: Metadata,
+    /// The peer's address without a port, as the ZAP handler (RFC 27) and `zmq_msg_gets` are told
+    /// it: `192.0.2.1`, or `localhost:UID:GID:PID` for ipc; empty for inproc.
+    pub host: String,
+    /// Who the peer is, as the ZAP handler says; `None` if no handler was asked.
+    pub user_id: Option<Bytes>,
+    /// More about the peer, from the ZAP handler.
+    pub granted: Metadata,
     /// The protocol version that the connection speaks; `None` for inproc and raw streams.
     pub version: Option<Version>,
+    /// The number of the connection's descriptor, for what is received by it; none for inproc.
+    pub(crate) descriptor: Option<RawFd>,
+    /// What a foreign interface has made of all this, once for the connection.
+    pub(crate) rendering: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// The peer is of the generation (ZMTP 1.0) whose SUB sockets filter for themselves and never
     /// say what they want.
     pub(crate) silent_subscriber: bool,
+}
+
+impl PeerInfo {
+    /// The number of the descriptor that the peer's messages come by, as long as it is connected
+    /// (ZMQ_SRCFD); none for inproc.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.descriptor
+    }
+
+    /// What `make` made of it the first time that it was asked for.
+    #[doc(hidden)]
+    pub fn rendered<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let rendering = self.rendering.get_or_init(|| Arc::new(make()));
+        let rendering = rendering.clone().downcast();
+        rendering.expect("one interface renders it, in one type")
+    }
+
+    /// A property of the peer by its name in `zmq_msg_gets`: `Peer-Address`, `User-Id`,
+    /// `Socket-Type`, `Routing-Id` (or `Identity`), an application's own `X-...`, or one from the
+    /// ZAP handler. What the handler says comes before what the peer says.
+    pub fn property(&self, name: &str) -> Option<&[u8]> {
+        match name {
+            "Peer-Address" => (!self.host.is_empty()).then_some(self.host.as_bytes()),
+            "User-Id" if self.user_id.is_some() => self.user_id.as_deref(),
+            _ => {
+                let name = match name {
+                    "Routing-Id" => "Identity",
+                    name => name,
+                };
+                let known = self.granted.get(name).or_else(|| self.metadata.get(name));
+                known.map(|value| &value[..])
+            }
+        }
+    }
 }
 
 /// What a pipe leads to.
@@ -77,6 +130,9 @@ pub(crate) struct Pipe {
     sndhwm: usize,
     rcvhwm: usize,
     conflate: bool,
+    /// It is connected over inproc to a name that nobody is bound to yet: its output lingers, as that of
+    /// a connection that is still to come up does.
+    pub(crate) awaits: bool,
     /// The pattern knows this pipe.
     pub(crate) attached: bool,
     /// The connection is lost for good; the pipe lives until what was received is taken.
@@ -97,6 +153,8 @@ pub(crate) struct Pipe {
     /// Tells its connections apart; as `birth` until the second.
     pub(crate) generation: u32,
     pub(crate) info: Arc<PeerInfo>,
+    /// For the time of a handshake with a peer that is to be judged, or counted.
+    pub(crate) admission: Option<Box<Admission>>,
     /// A routing id given to the peer by this side (CONNECT_ROUTING_ID).
     pub(crate) assigned_id: Option<Bytes>,
     /// The socket's options as they were when it was bound or connected here.
@@ -112,6 +170,7 @@ impl Pipe {
             sndhwm: mark(options.sndhwm),
             rcvhwm: mark(options.rcvhwm),
             conflate: options.conflate,
+            awaits: false,
             attached: false,
             ending: false,
             dialer: None,
@@ -123,6 +182,7 @@ impl Pipe {
             birth: 0,
             generation: 0,
             info: Arc::default(),
+            admission: None,
             assigned_id: None,
             options,
         }
@@ -138,7 +198,12 @@ impl Pipe {
     /// The pipe leads to another socket of this context from now on.
     pub(crate) fn join(&mut self, end: End) {
         end.set_marks(self.sndhwm, self.rcvhwm);
+        self.awaits = false;
         self.link = Link::Inproc(Box::new(end));
+    }
+
+    pub(crate) fn admission(&mut self) -> &mut Admission {
+        self.admission.get_or_insert_default()
     }
 
     pub(crate) fn conn(&self) -> Option<&Conn> {
@@ -146,6 +211,17 @@ impl Pipe {
             Link::Wire(conn) => Some(conn),
             _ => None,
         }
+    }
+
+    /// The number of its descriptor, for events; 0 if it has none.
+    pub(crate) fn descriptor(&self) -> u64 {
+        self.conn()
+            .map_or(0, |conn| transport::number(conn.stream()))
+    }
+
+    /// The same, for what is received by it.
+    pub(crate) fn raw_fd(&self) -> Option<RawFd> {
+        self.conn().map(|conn| conn.stream().as_fd().as_raw_fd())
     }
 
     /// Messages accepted and not yet handed on.
@@ -230,6 +306,9 @@ pub(crate) struct Pipes {
     /// A word is owed to a peer and the background thread knows.
     owing: bool,
     generation: u32,
+    /// Peers that sent messages and are gone, the oldest first: the application may still have a
+    /// message of theirs.
+    past: VecDeque<(ConnectionId, Arc<PeerInfo>)>,
 }
 
 impl Pipes {
@@ -246,6 +325,7 @@ impl Pipes {
             owing: false,
             backlog: false,
             generation: 0,
+            past: VecDeque::new(),
         }
     }
 
@@ -262,15 +342,30 @@ impl Pipes {
 
     /// A new connection begins on a pipe: what refers to the one before is void.
     pub(crate) fn renew(&mut self, id: PipeId) -> u32 {
+        self.remember(id);
         let generation = self.next_generation();
         self.slab[id].generation = generation;
         generation
+    }
+
+    /// Keeps what is known of a peer that sent something and will soon be gone.
+    fn remember(&mut self, id: PipeId) {
+        let pipe = &self.slab[id];
+        if pipe.traffic.messages_in == 0 {
+            return;
+        }
+        if self.past.len() == REMEMBERED {
+            self.past.pop_front();
+        }
+        self.past
+            .push_back((pipe.connection_id(id), pipe.info.clone()));
     }
 
     pub(crate) fn remove(&mut self, id: PipeId) -> Pipe {
         self.dirty.retain(|&dirty| dirty != id);
         self.unread.retain(|&unread| unread != id);
         self.happened.retain(|(pipe, _)| *pipe != id);
+        self.remember(id);
         let pipe = self.slab.remove(id);
         self.counters.past += pipe.traffic;
         pipe
@@ -390,6 +485,17 @@ impl Pipes {
                 self.flush(id);
                 self.slab[id].queued_out() < self.slab[id].sndhwm
             }
+        }
+    }
+
+    /// Whether the queue is below its high-water mark as it is, with all that waits for company.
+    pub(crate) fn has_room(&mut self, id: PipeId) -> bool {
+        let pipe = &self.slab[id];
+        match pipe.link {
+            Link::Wire(_) if !pipe.conflate && !pipe.ending && !pipe.failed => {
+                pipe.queued_out() < pipe.sndhwm
+            }
+            _ => self.can_send(id),
         }
     }
 
@@ -795,9 +901,17 @@ impl Pipes {
         self.slab[id].connection_id(id)
     }
 
-    /// The pipe of a connection, if it is still the same.
-    pub(crate) fn by_connection(&self, connection: ConnectionId) -> Option<&Pipe> {
-        let pipe = self.slab.get((connection.0.get() & 0xffff_ffff) as usize)?;
-        (u64::from(pipe.generation) == connection.0.get() >> 32).then_some(pipe)
+    /// What is known of the peer of a connection, if it is still the same or went not long ago.
+    pub(crate) fn peer(&self, connection: ConnectionId) -> Option<&Arc<PeerInfo>> {
+        let pipe = self.slab.get((connection.0.get() & 0xffff_ffff) as usize);
+        let same = |pipe: &&Pipe| u64::from(pipe.generation) == connection.0.get() >> 32;
+        match pipe.filter(same) {
+            Some(pipe) => Some(&pipe.info),
+            None => {
+                let mut past = self.past.iter().rev();
+                past.find(|(known, _)| *known == connection)
+                    .map(|(_, info)| info)
+            }
+        }
     }
 }

@@ -289,6 +289,12 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "options_of_transports_to_come_are_kept_and_told",
     ),
     ("AFFINITY", "1", "affinity_chooses_the_threads"),
+    ("ZAP_DOMAIN", "d", "the_handler_is_told_what_the_rfc_says"),
+    (
+        "ZAP_ENFORCE_DOMAIN",
+        "true",
+        "without_a_handler_peers_are_let_in_unless_the_domain_is_enforced",
+    ),
     ("SPIN", "20", "spin_computes_instead_of_sleeping"),
     ("IPV4ONLY", "false", "ipv6_can_be_off_and_on"),
 ];
@@ -296,7 +302,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
 /// The one option that is no text.
 const USE_FD: (&str, &str) = ("USE_FD", "use_fd_serves_at_a_socket_made_elsewhere");
 
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 15] = [
     include_str!("options_table.rs"),
     include_str!("options_c.rs"),
     include_str!("options_effect.rs"),
@@ -315,6 +321,7 @@ const TESTS: [&str; 14] = [
         include_str!("semantics_pair.rs"),
         include_str!("semantics_request.rs")
     ),
+    include_str!("security_zap.rs"),
     include_str!("semantics_publish.rs"),
     include_str!("semantics_table.rs"),
 ];

@@ -63,7 +63,7 @@ pub enum CommandError {
     Truncated,
     /// The name is empty or has characters other than letters.
     InvalidName,
-    /// The context of a PING or PONG exceeds [`MAX_PING_CONTEXT`].
+    /// The context of a PONG exceeds [`MAX_PING_CONTEXT`].
     ContextTooLong(usize),
     /// The group exceeds [`MAX_GROUP`].
     GroupTooLong(usize),
@@ -85,7 +85,9 @@ impl<'a> Command<'a> {
                 let (ttl, context) = data.split_first_chunk().ok_or(CommandError::Truncated)?;
                 Self::Ping {
                     ttl_deciseconds: u16::from_be_bytes(*ttl),
-                    context: checked_context(context)?,
+                    // RFC 37 limits it; libzmq, which sends what the application likes, answers with as
+                    // much of it as the limit allows.
+                    context: cut(context, MAX_PING_CONTEXT),
                 }
             }
             b"PONG" => Self::Pong {
@@ -180,8 +182,14 @@ pub(crate) fn split_name(body: &[u8]) -> Result<(&[u8], &[u8]), CommandError> {
 
 /// The reason in the data of ERROR. What follows it is ignored, as libzmq does.
 pub(crate) fn split_reason(data: &[u8]) -> Result<&[u8], CommandError> {
-    let (&len, rest) = data.split_first().ok_or(CommandError::Truncated)?;
-    rest.get(..usize::from(len)).ok_or(CommandError::Truncated)
+    let (reason, _) = split_brief(data).ok_or(CommandError::Truncated)?;
+    Ok(reason)
+}
+
+/// A text with its length in one octet in front, and what follows it.
+pub(crate) fn split_brief(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = data.split_first()?;
+    rest.split_at_checked(usize::from(len))
 }
 
 fn checked_context(context: &[u8]) -> Result<&[u8], CommandError> {

@@ -19,15 +19,20 @@
 //! Each state knows how many octets it needs before it can take a step; they are collected in one
 //! buffer that never exceeds [`MAX_HANDSHAKE_COMMAND`] and a header, and only grows with what has
 //! arrived. No time limit is kept here: the caller has the clock.
+//!
+//! Where the peer is to be authenticated the handshake stops with its [`Credentials`], takes no
+//! octet more, and goes on with [`Handshake::verdict`].
 
 use core::mem;
 
 use bytes::Bytes;
 
-use crate::mechanism::{NAME_LEN, Running, printable};
+use crate::cipher::Cipher;
+use crate::mechanism::{Asking, Done, NAME_LEN, Next, Running, printable};
+use crate::random::Random;
 use crate::{
-    Command, Framing, HandshakeError, Header, Mechanism, Metadata, MetadataError, SocketType,
-    Version,
+    Command, Credentials, Framing, HandshakeError, Header, Mechanism, Metadata, MetadataError,
+    SocketType, Verdict, Version,
 };
 
 /// The largest command accepted during the handshake, in octets. It bounds what a peer that has not
@@ -55,8 +60,11 @@ pub struct Local {
     pub properties: Vec<(String, Bytes)>,
     /// The security mechanism, which must be the peer's as well.
     pub mechanism: Mechanism,
-    /// Whether this side is the server, for mechanisms that have one.
-    pub as_server: bool,
+    /// Whether the peer is to be judged by its credentials, or by its address alone where the
+    /// mechanism is NULL, before it is let in: see [`Progress::credentials`]. A client of PLAIN or
+    /// CURVE judges nobody, and a server of PLAIN always does. Peers older than ZMTP 3.0 are
+    /// refused.
+    pub authenticate: bool,
     /// The highest version to speak, normally [`Version::V3_1`]. A lower one makes this side behave
     /// as a peer of that version would.
     pub max_version: Version,
@@ -84,13 +92,17 @@ impl Peer {
 }
 
 /// How far a call of [`Handshake::input`] got.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// How many of the given octets were taken: all of them until the handshake is finished. What
-    /// remains is traffic.
+    /// remains is traffic. While a verdict is due nothing is taken: what remains is to be given
+    /// again.
     pub consumed: usize,
     /// The peer, when the handshake is finished. There may still be output to send.
     pub peer: Option<Peer>,
+    /// What the peer shows to be let in, told once: the handshake stands still until
+    /// [`Handshake::verdict`] is called.
+    pub credentials: Option<Credentials>,
 }
 
 /// A handshake under way.
@@ -101,6 +113,8 @@ pub struct Handshake {
     /// What has arrived and no step has used up. Invariant: at most the octets that `state` needs.
     pending: Vec<u8>,
     output: Vec<u8>,
+    random: Random,
+    cipher: Option<Cipher>,
 }
 
 /// What the handshake waits for.
@@ -123,26 +137,37 @@ enum State {
     Greeting,
     /// A command of the mechanism.
     Mechanism { version: Version, running: Running },
+    /// The verdict on the peer's credentials.
+    Verdict { version: Version, asking: Asking },
     /// Nothing: finished or failed. The error is the answer to any further input.
     Over(HandshakeError),
 }
 
 enum Step {
     Next(State),
+    Ask(State, Credentials),
     Finished(Peer),
 }
 
 impl Handshake {
     /// Starts a handshake; [`Handshake::output`] holds the first octets to send.
     ///
-    /// If the routing id in `local` is too long nothing is sent, and the first call of
-    /// [`Handshake::input`] fails.
+    /// If something in `local` is too long, or demands security of a version that has none, nothing
+    /// is sent, and the first call of [`Handshake::input`] fails.
     pub fn new(local: Local) -> Self {
+        Self::start(local, Random::System)
+    }
+
+    /// Like [`Handshake::new`], with the random octets that CURVE needs from `fill` instead of the
+    /// system: for tests that are to take the same course each time.
+    pub fn with_random(local: Local, fill: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
+        Self::start(local, Random::Given(Box::new(fill)))
+    }
+
+    fn start(local: Local, random: Random) -> Self {
         let mut output = Vec::with_capacity(GREETING_LEN);
-        let state = if local.routing_id.len() > MAX_ROUTING_ID {
-            State::Over(HandshakeError::RoutingIdTooLong {
-                len: local.routing_id.len() as u64,
-            })
+        let state = if let Err(error) = local.check() {
+            State::Over(error)
         } else if local.max_version == Version::V1_0 {
             put_identity(Framing::V1, &local, &mut output);
             State::Identity {
@@ -160,12 +185,20 @@ impl Handshake {
             state,
             pending: Vec::new(),
             output,
+            random,
+            cipher: None,
         }
     }
 
     /// The octets to send. The caller takes from the front what it has sent.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// What all traffic is to be sealed and opened with, once the handshake is finished under a
+    /// mechanism that encrypts.
+    pub fn take_cipher(&mut self) -> Option<Cipher> {
+        self.cipher.take()
     }
 
     /// Takes octets that arrived, however they were split up on the way.
@@ -175,6 +208,46 @@ impl Handshake {
     /// [`Handshake::output`] holds: it may be an ERROR command that tells the peer the reason.
     pub fn input(&mut self, bytes: &[u8]) -> Result<Progress, HandshakeError> {
         let result = self.advance(bytes);
+        self.conclude(result)
+    }
+
+    /// Goes on after the peer's credentials were judged. Without credentials to judge, a peer may
+    /// still be denied, and to allow it changes nothing.
+    ///
+    /// # Errors
+    /// The peer is not let in; or it is, and an error follows as in [`Handshake::input`].
+    pub fn verdict(&mut self, verdict: Verdict) -> Result<Progress, HandshakeError> {
+        let result = match verdict {
+            Verdict::Allow => self.allow(),
+            Verdict::Deny { status } => {
+                // A temporary failure is not to be told (RFC 26; libzmq does so for every
+                // mechanism).
+                if status != 300 && matches!(self.state, State::Verdict { .. }) {
+                    self.put_error(&status.to_string());
+                }
+                Err(HandshakeError::Denied { status })
+            }
+            Verdict::Invalid(error) => Err(HandshakeError::Authenticator(error)),
+            Verdict::Unavailable => Err(HandshakeError::NoAuthenticator),
+        };
+        self.conclude(result)
+    }
+
+    fn allow(&mut self) -> Result<Progress, HandshakeError> {
+        let step = match mem::replace(&mut self.state, State::Over(HandshakeError::Over)) {
+            State::Verdict { version, asking } => {
+                let next = asking.allowed(&mut self.output);
+                self.enter(version, next)?
+            }
+            other => Step::Next(other),
+        };
+        Ok(self.arrive(step, 0).unwrap_or_default())
+    }
+
+    fn conclude(
+        &mut self,
+        result: Result<Progress, HandshakeError>,
+    ) -> Result<Progress, HandshakeError> {
         match &result {
             Ok(Progress { peer: Some(_), .. }) => self.state = State::Over(HandshakeError::Over),
             Ok(_) => {}
@@ -183,15 +256,35 @@ impl Handshake {
         result
     }
 
+    /// Ends a step. The progress to report, if the caller has to know of it.
+    fn arrive(&mut self, step: Step, consumed: usize) -> Option<Progress> {
+        let (peer, credentials) = match step {
+            Step::Next(state) => {
+                self.state = state;
+                return None;
+            }
+            Step::Ask(state, credentials) => {
+                self.state = state;
+                (None, Some(credentials))
+            }
+            Step::Finished(peer) => (Some(peer), None),
+        };
+        Some(Progress {
+            consumed,
+            peer,
+            credentials,
+        })
+    }
+
     fn advance(&mut self, bytes: &[u8]) -> Result<Progress, HandshakeError> {
         let mut rest = bytes;
         loop {
             let missing = self.state.needs(&self.pending)? - self.pending.len();
             if missing > 0 {
-                if rest.is_empty() {
+                if rest.is_empty() || matches!(self.state, State::Verdict { .. }) {
                     return Ok(Progress {
-                        consumed: bytes.len(),
-                        peer: None,
+                        consumed: bytes.len() - rest.len(),
+                        ..Progress::default()
                     });
                 }
                 let (taken, left) = rest.split_at(missing.min(rest.len()));
@@ -199,14 +292,9 @@ impl Handshake {
                 rest = left;
                 continue;
             }
-            match self.step()? {
-                Step::Next(state) => self.state = state,
-                Step::Finished(peer) => {
-                    return Ok(Progress {
-                        consumed: bytes.len() - rest.len(),
-                        peer: Some(peer),
-                    });
-                }
+            let step = self.step()?;
+            if let Some(progress) = self.arrive(step, bytes.len() - rest.len()) {
+                return Ok(progress);
             }
         }
     }
@@ -234,8 +322,9 @@ impl Handshake {
                 version,
                 socket_type,
             } => return self.identity(version, socket_type),
-            State::Greeting => self.greeting()?,
+            State::Greeting => return self.greeting(),
             State::Mechanism { version, running } => return self.command(version, running),
+            State::Verdict { .. } => unreachable!("no octets are taken before the verdict"),
             State::Over(error) => return Err(error),
         }))
     }
@@ -263,9 +352,7 @@ impl Handshake {
                 .push(u8::from(self.local.max_version > Version::V3_0));
             self.output
                 .extend_from_slice(&self.local.mechanism.padded_name());
-            self.output.push(u8::from(
-                self.local.as_server && self.local.mechanism.has_roles(),
-            ));
+            self.output.push(u8::from(self.local.mechanism.is_server()));
             self.output.extend_from_slice(&[0; 31]);
             return Ok(State::Greeting);
         }
@@ -276,17 +363,12 @@ impl Handshake {
     }
 
     fn allow_old_peer(&self) -> Result<(), HandshakeError> {
-        if self.local.mechanism.allows_old_peers() {
+        if self.local.allows_old_peers() {
             Ok(())
         } else {
-            Err(self.mismatch("NULL".into()))
-        }
-    }
-
-    fn mismatch(&self, peer: String) -> HandshakeError {
-        HandshakeError::MechanismMismatch {
-            local: self.local.mechanism.name(),
-            peer,
+            Err(HandshakeError::OldPeer {
+                local: self.local.mechanism.name(),
+            })
         }
     }
 
@@ -333,14 +415,17 @@ impl Handshake {
     }
 
     /// The 64 octets are complete: starts the mechanism.
-    fn greeting(&mut self) -> Result<State, HandshakeError> {
+    fn greeting(&mut self) -> Result<Step, HandshakeError> {
         let name = &self.pending[MECHANISM_AT..MECHANISM_AT + NAME_LEN];
         if name != self.local.mechanism.padded_name() {
             let end = name
                 .iter()
                 .position(|&octet| octet == 0)
                 .unwrap_or(NAME_LEN);
-            return Err(self.mismatch(printable(&name[..end])));
+            return Err(HandshakeError::MechanismMismatch {
+                local: self.local.mechanism.name(),
+                peer: printable(&name[..end]),
+            });
         }
         // The minor number means nothing to us above major version 3.
         let peer = match (self.pending[REVISION_AT], self.pending[MINOR_AT]) {
@@ -352,11 +437,13 @@ impl Handshake {
             .local
             .ready()
             .map_err(HandshakeError::LocalProperties)?;
-        let running = self.local.mechanism.start(ready, &mut self.output);
-        Ok(State::Mechanism {
-            version: peer.min(self.local.max_version),
-            running,
-        })
+        let version = peer.min(self.local.max_version);
+        let authenticate = self.local.authenticate;
+        let next =
+            self.local
+                .mechanism
+                .start(ready, authenticate, &mut self.random, &mut self.output)?;
+        self.enter(version, next)
     }
 
     fn command(&mut self, version: Version, running: Running) -> Result<Step, HandshakeError> {
@@ -364,12 +451,31 @@ impl Handshake {
         if !header.command {
             return Err(HandshakeError::UnexpectedMessage);
         }
-        let metadata = running.command(body)?;
-        let socket_type = self.peer_type(&metadata).inspect_err(|error| {
-            Command::Error {
-                reason: error.reason().as_bytes(),
+        let next = running.command(body, &mut self.random, &mut self.output)?;
+        self.pending.clear();
+        self.enter(version, next)
+    }
+
+    fn enter(&mut self, version: Version, next: Next) -> Result<Step, HandshakeError> {
+        Ok(match next {
+            Next::Await(running) => Step::Next(State::Mechanism { version, running }),
+            Next::Ask(credentials, asking) => {
+                Step::Ask(State::Verdict { version, asking }, credentials)
             }
-            .encode_framed(&mut self.output);
+            Next::Done(done) => Step::Finished(self.finish(version, done)?),
+        })
+    }
+
+    fn finish(&mut self, version: Version, done: Done) -> Result<Peer, HandshakeError> {
+        let Done {
+            metadata,
+            last,
+            cipher,
+        } = done;
+        let socket_type = self.peer_type(&metadata).inspect_err(|error| {
+            if self.local.mechanism.may_send_error() {
+                self.put_error(&error.reason());
+            }
         })?;
         let routing_id = metadata.get("Identity").cloned().unwrap_or_default();
         if routing_id.len() > MAX_ROUTING_ID {
@@ -377,12 +483,19 @@ impl Handshake {
                 len: routing_id.len() as u64,
             });
         }
-        Ok(Step::Finished(Peer {
+        self.output.extend_from_slice(&last);
+        self.cipher = cipher;
+        Ok(Peer {
             version,
             socket_type,
             routing_id,
             metadata,
-        }))
+        })
+    }
+
+    fn put_error(&mut self, reason: &str) {
+        let reason = reason.as_bytes();
+        Command::Error { reason }.encode_framed(&mut self.output);
     }
 
     /// The peer's socket type, checked. It is not obliged to tell one.
@@ -418,6 +531,8 @@ impl State {
                     HandshakeError::CommandTooLong { len }
                 })
             }
+            // One more than will ever come: see `advance`.
+            Self::Verdict { .. } => Ok(pending.len() + 1),
             Self::Over(error) => Err(error.clone()),
         }
     }
@@ -460,6 +575,25 @@ fn type_octet_of(socket_type: SocketType) -> u8 {
 }
 
 impl Local {
+    fn check(&self) -> Result<(), HandshakeError> {
+        if self.routing_id.len() > MAX_ROUTING_ID {
+            return Err(HandshakeError::RoutingIdTooLong {
+                len: self.routing_id.len() as u64,
+            });
+        }
+        if self.max_version < Version::V3_0 && !self.allows_old_peers() {
+            return Err(HandshakeError::OldPeer {
+                local: self.mechanism.name(),
+            });
+        }
+        self.mechanism.check()
+    }
+
+    /// Nobody can be judged before ZMTP 3.0.
+    fn allows_old_peers(&self) -> bool {
+        self.mechanism.allows_old_peers() && !self.authenticate
+    }
+
     /// The properties for READY, in libzmq's order.
     fn ready(&self) -> Result<Metadata, MetadataError> {
         let mut metadata = Metadata::new();

@@ -1,12 +1,15 @@
 //! Why a handshake fails, precisely enough for an event, a log line and a remedy.
 //!
-//! Most variants blame the peer. [`HandshakeError::LocalProperties`], and a
-//! [`HandshakeError::RoutingIdTooLong`] that the first input meets, blame the caller.
+//! Most variants blame the peer. [`HandshakeError::LocalProperties`],
+//! [`HandshakeError::CredentialsTooLong`], and a [`HandshakeError::RoutingIdTooLong`] that the first
+//! input meets, blame the caller; [`HandshakeError::Authenticator`] and
+//! [`HandshakeError::NoAuthenticator`] the one who was to judge the peer.
 
 use core::fmt;
 
 use crate::{
-    CommandError, FrameError, MAX_HANDSHAKE_COMMAND, MAX_ROUTING_ID, MetadataError, SocketType,
+    CommandError, FrameError, MAX_HANDSHAKE_COMMAND, MAX_PLAIN, MAX_ROUTING_ID, MetadataError,
+    ProtocolError, SocketType, zap,
 };
 
 /// Why a connection cannot be established.
@@ -19,6 +22,11 @@ pub enum HandshakeError {
         local: &'static str,
         /// The peer's.
         peer: String,
+    },
+    /// The peer speaks a version of ZMTP that knows no security.
+    OldPeer {
+        /// The mechanism that this side demands.
+        local: &'static str,
     },
     /// The two socket types do not talk to each other.
     IncompatibleSocketType {
@@ -37,10 +45,36 @@ pub enum HandshakeError {
         /// Its reason, with unprintable characters escaped.
         reason: String,
     },
+    /// The peer was judged, and is not let in.
+    Denied {
+        /// The status code of ZAP: 300, 400 or 500.
+        status: u16,
+    },
+    /// The authenticator's reply makes no sense.
+    Authenticator(zap::ReplyError),
+    /// There is no authenticator to judge the peer.
+    NoAuthenticator,
     /// A frame header breaks the rules.
     MalformedFrame(FrameError),
     /// A command breaks the rules.
     MalformedCommand(CommandError),
+    /// A command of the mechanism, or ERROR, is too short, too long, or not what its RFC says.
+    Malformed {
+        /// Its name.
+        command: &'static str,
+    },
+    /// A box in a command cannot be opened: the two sides do not have the keys that each takes the
+    /// other to have, or the command was forged.
+    Cryptographic {
+        /// The command's name.
+        command: &'static str,
+    },
+    /// INITIATE's nonce does not exceed HELLO's.
+    InvalidSequence,
+    /// The vouch in INITIATE is for another connection or another server.
+    KeyExchange,
+    /// Our server key is of the few that agree with everybody on the same secret.
+    UnusableKey,
     /// A ZMTP 2.0 identity frame is flagged as a part of something larger, or as a command.
     MalformedIdentity,
     /// A message arrived where a command was due.
@@ -62,15 +96,68 @@ pub enum HandshakeError {
     },
     /// The properties that we were to send are not legal.
     LocalProperties(MetadataError),
+    /// Our user name or password exceeds [`MAX_PLAIN`].
+    CredentialsTooLong {
+        /// Its length in octets.
+        len: usize,
+    },
     /// The handshake had finished before; further input belongs to the traffic.
     Over,
 }
 
 impl HandshakeError {
-    /// Whether the peer refused our credentials: a ZAP status code (RFC 27) is its reason. To try
-    /// again with the same credentials would be useless.
-    pub fn is_authentication(&self) -> bool {
-        matches!(self, Self::PeerError { reason } if matches!(reason.as_str(), "300" | "400" | "500"))
+    /// The status code of ZAP (RFC 27), if authentication failed: 300 for the time being, 400 for
+    /// good, 500 for a failure of the authenticator. It is this side's verdict on the peer or, in
+    /// an ERROR command, the peer's on this side.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Denied { status } => Some(*status),
+            Self::PeerError { reason } => match reason.as_str() {
+                "300" => Some(300),
+                "400" => Some(400),
+                "500" => Some(500),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What libzmq's monitor calls it; `None` where it gives no number: after a [`status`], and
+    /// where this side is to blame.
+    ///
+    /// [`status`]: HandshakeError::status
+    pub fn protocol_error(&self) -> Option<ProtocolError> {
+        use ProtocolError as E;
+        Some(match self {
+            Self::MechanismMismatch { .. } | Self::OldPeer { .. } => E::ZmtpMechanismMismatch,
+            Self::IncompatibleSocketType { .. }
+            | Self::UnknownSocketType { .. }
+            | Self::RoutingIdTooLong { .. }
+            | Self::MalformedCommand(CommandError::Metadata(_)) => E::ZmtpInvalidMetadata,
+            Self::MalformedFrame(_) | Self::MalformedIdentity => E::ZmtpUnspecified,
+            Self::MalformedCommand(_) | Self::CommandTooLong { .. } => {
+                E::ZmtpMalformedCommandUnspecified
+            }
+            Self::Malformed { command } => match *command {
+                "HELLO" => E::ZmtpMalformedCommandHello,
+                "WELCOME" => E::ZmtpMalformedCommandWelcome,
+                "INITIATE" => E::ZmtpMalformedCommandInitiate,
+                "READY" => E::ZmtpMalformedCommandReady,
+                "ERROR" => E::ZmtpMalformedCommandError,
+                _ => E::ZmtpMalformedCommandUnspecified,
+            },
+            Self::Cryptographic { .. } | Self::UnusableKey => E::ZmtpCryptographic,
+            Self::InvalidSequence => E::ZmtpInvalidSequence,
+            Self::KeyExchange => E::ZmtpKeyExchange,
+            Self::UnexpectedMessage | Self::UnexpectedCommand { .. } => E::ZmtpUnexpectedCommand,
+            Self::Authenticator(error) => error.protocol_error(),
+            Self::PeerError { .. }
+            | Self::Denied { .. }
+            | Self::NoAuthenticator
+            | Self::LocalProperties(_)
+            | Self::CredentialsTooLong { .. }
+            | Self::Over => return None,
+        })
     }
 
     /// The reason to give in an ERROR command. RFC 23 allows visible characters only: no spaces.
@@ -112,6 +199,10 @@ impl fmt::Display for HandshakeError {
                     "the peer uses the security mechanism {peer}, this socket {local}"
                 )
             }
+            Self::OldPeer { local } => write!(
+                f,
+                "the peer's version of ZMTP has no security, and this socket demands {local} or an authenticator's consent"
+            ),
             Self::IncompatibleSocketType { local, peer } => {
                 write!(
                     f,
@@ -122,11 +213,32 @@ impl fmt::Display for HandshakeError {
             Self::UnknownSocketType { peer } => {
                 write!(f, "the peer is of the unknown socket type {peer}")
             }
-            Self::PeerError { reason } => write!(f, "the peer refused the connection: {reason}"),
+            Self::PeerError { reason } => {
+                write!(f, "the peer refused the connection: {reason}")?;
+                write_status(f, self.status())
+            }
+            Self::Denied { status } => {
+                write!(f, "the peer was not let in: {status}")?;
+                write_status(f, Some(*status))
+            }
+            Self::Authenticator(error) => write!(f, "the peer was not let in: {error}"),
+            Self::NoAuthenticator => write!(
+                f,
+                "the peer was not let in: nothing is bound to {}, where it was to be judged",
+                zap::ENDPOINT
+            ),
             Self::MalformedFrame(error) => write!(f, "the peer does not speak ZMTP: {error}"),
             Self::MalformedCommand(error) => {
                 write!(f, "the peer sent a malformed command: {error}")
             }
+            Self::Malformed { command } => write!(f, "the peer sent a malformed {command} command"),
+            Self::Cryptographic { command } => write!(
+                f,
+                "the {command} command cannot be decrypted: check the keys of both sides"
+            ),
+            Self::InvalidSequence => f.write_str("the peer used a nonce twice, or out of order"),
+            Self::KeyExchange => f.write_str("the peer vouches for other keys than these"),
+            Self::UnusableKey => f.write_str("CURVE_SERVERKEY is not a key that encrypts anything"),
             Self::MalformedIdentity => f.write_str("the peer's identity frame has illegal flags"),
             Self::UnexpectedMessage => {
                 f.write_str("the peer sent a message before the handshake was over")
@@ -149,9 +261,23 @@ impl fmt::Display for HandshakeError {
             Self::LocalProperties(error) => {
                 write!(f, "this socket's properties cannot be sent: {error}")
             }
+            Self::CredentialsTooLong { len } => write!(
+                f,
+                "a user name or password of {len} octets exceeds the limit of {MAX_PLAIN}"
+            ),
             Self::Over => f.write_str("the handshake was over already"),
         }
     }
+}
+
+/// What a status code of ZAP means.
+fn write_status(f: &mut fmt::Formatter<'_>, status: Option<u16>) -> fmt::Result {
+    f.write_str(match status {
+        Some(300) => " (temporary failure of authentication)",
+        Some(400) => " (authentication failed: check the credentials)",
+        Some(500) => " (the authenticator failed)",
+        _ => "",
+    })
 }
 
 /// The remedy for incompatible types.

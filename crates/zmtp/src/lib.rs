@@ -9,30 +9,45 @@
 //!    [`Mechanism`] and ends with a [`Peer`]: who is at the other end and how to talk to it.
 //! 2. Traffic is a sequence of frames in the [`Framing`] of that version. A frame carries a piece of
 //!    a message, or (from version 3.0 on) a [`Command`]. Subscriptions travel as messages or as
-//!    commands, which [`Subscription`] hides.
+//!    commands, which [`Subscription`] hides. Under CURVE each frame is sealed by a [`Cipher`].
 //!
-//! The specifications are RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0) and RFC 37 (3.1). Where
-//! they are silent the behaviour is that of libzmq, which most peers run.
+//! The specifications are RFC 13 (ZMTP 1.0), RFC 15 (2.0), RFC 23 (3.0) and RFC 37 (3.1); for
+//! security RFC 24 (PLAIN), RFC 25 and RFC 26 (CURVE), RFC 27 (ZAP) and RFC 32 (Z85). Where they are
+//! silent the behaviour is that of libzmq, which most peers run.
 //!
 //! Every length that a peer announces is compared with a limit before memory is set aside for it.
 #![forbid(unsafe_code)]
 
+mod cipher;
 mod command;
+mod credentials;
 mod frame;
 mod handshake;
 mod handshake_error;
+mod key;
 mod mechanism;
 mod metadata;
+mod nacl;
+mod protocol_error;
+mod random;
+mod secret;
 mod socket_type;
 mod subscription;
 mod version;
+pub mod z85;
+pub mod zap;
 
+pub use cipher::{Cipher, CipherError, MESSAGE_OVERHEAD, Opened};
 pub use command::{Command, CommandError, MAX_GROUP, MAX_PING_CONTEXT};
+pub use credentials::{Credentials, Verdict};
 pub use frame::{FrameError, Framing, Header, MAX_BODY};
 pub use handshake::{Handshake, Local, MAX_HANDSHAKE_COMMAND, MAX_ROUTING_ID, Peer, Progress};
 pub use handshake_error::HandshakeError;
-pub use mechanism::Mechanism;
+pub use key::{KEY_LEN, KEY_TEXT_LEN, KeyError, KeyPair, PublicKey, SecretKey};
+pub use mechanism::{MAX_PLAIN, Mechanism};
 pub use metadata::{MAX_METADATA, MAX_PROPERTIES, Metadata, MetadataError};
+pub use protocol_error::ProtocolError;
+pub use secret::Secret;
 pub use socket_type::SocketType;
 pub use subscription::Subscription;
 pub use version::Version;

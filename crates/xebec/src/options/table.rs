@@ -719,6 +719,14 @@ option_table! {
         /// on; any if no bit is set.
         "ZMQ_AFFINITY" 4 => affinity(u64): u64 = 0,
             { valid: ANY, none: Some(("any", 0)), effect: Early, };
+        /// The domain in which the ZAP handler (RFC 27) of the context judges the socket's peers. A socket
+        /// with the NULL mechanism has its peers judged, by their addresses, only if it has one.
+        "ZMQ_ZAP_DOMAIN" 55 => zap_domain(impl Into<String>): String = String::new(),
+            { valid: range(0, 255), };
+        /// Whether peers are turned away if they are to be judged and the context has no ZAP handler; a
+        /// CURVE server without ZAP_DOMAIN then judges nobody.
+        "ZMQ_ZAP_ENFORCE_DOMAIN" 93 => zap_enforce_domain(bool): bool = false,
+            { valid: BOOL, };
         /// For how long a call that must wait tries again before it sleeps, at most. An option of
         /// Xebec, not of libzmq.
         "XEBEC_SPIN" 0x5845_0001 => spin(Duration): Duration = Duration::from_micros(50),
@@ -747,8 +755,6 @@ option_table! {
         "ZMQ_CURVE_PUBLICKEY" 48 SECURITY, "";
         "ZMQ_CURVE_SECRETKEY" 49 SECURITY, "";
         "ZMQ_CURVE_SERVERKEY" 50 SECURITY, "";
-        "ZMQ_ZAP_DOMAIN" 55 SECURITY, "";
-        "ZMQ_ZAP_ENFORCE_DOMAIN" 93 SECURITY, "";
         "ZMQ_GSSAPI_SERVER" 62 GSSAPI, "";
         "ZMQ_GSSAPI_PRINCIPAL" 63 GSSAPI, "";
         "ZMQ_GSSAPI_SERVICE_PRINCIPAL" 64 GSSAPI, "";

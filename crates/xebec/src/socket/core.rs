@@ -25,16 +25,17 @@ use super::dial::Dialer;
 use super::links::Listening;
 use super::spin::Spin;
 use super::timers::Timer;
+use crate::admission::HalfOpen;
 use crate::channel::Inbox;
 use crate::context::Shared;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
 use crate::io::{IoThread, Serviced};
 use crate::lease::{Lease, Tick};
-use crate::message::Message;
+use crate::message::{Frame, Message};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{self, Pattern};
-use crate::pipe::{AT_ONCE, Happened, PipeId, Pipes};
+use crate::pipe::{AT_ONCE, Happened, PeerInfo, PipeId, Pipes};
 use crate::signal::{Signal, Sleep};
 use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 
@@ -42,12 +43,14 @@ use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 /// as much as a few messages.
 const LOOK_FOR_ROOM: u32 = 16;
 
-/// What a token in a socket's set stands for: the upper two bits.
+/// What a token in a socket's set, or its inbox, stands for: the upper two bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
     Pipe(PipeId, u32),
     Listener(usize),
     Dialer(usize, u32),
+    /// What the ZAP handler was asked about this connection.
+    Inquiry(PipeId, u32),
 }
 
 impl Token {
@@ -56,6 +59,7 @@ impl Token {
             kind << 62 | u64::from(generation & 0x3fff_ffff) << 32 | index as u64
         };
         match self {
+            Token::Inquiry(id, generation) => pack(0, generation, id),
             Token::Pipe(id, generation) => pack(1, generation, id),
             Token::Listener(index) => pack(2, 0, index),
             Token::Dialer(index, generation) => pack(3, generation, index),
@@ -68,6 +72,7 @@ impl Token {
             (token & 0xffff_ffff) as usize,
         );
         match token >> 62 {
+            0 => Token::Inquiry(index, generation),
             1 => Token::Pipe(index, generation),
             2 => Token::Listener(index),
             _ => Token::Dialer(index, generation),
@@ -84,6 +89,9 @@ pub(crate) struct Core {
     state: Mutex<State>,
     /// Inproc pipes with news. Other sockets push; this one takes, under its own lock.
     inbox: Mutex<Vec<u64>>,
+    /// The same as `State::io`, for other sockets, which must not take this one's lock to have the
+    /// background thread look at it. Written under the lock.
+    background: Mutex<Option<Registered>>,
     /// Written under the lock; read without it by `is_terminated`.
     terminated: AtomicBool,
     pub(crate) id: u64,
@@ -99,6 +107,7 @@ pub(super) enum Phase {
 }
 
 /// A socket's place with the background thread that looks after it.
+#[derive(Clone)]
 pub(super) struct Registered {
     pub(super) thread: Arc<IoThread>,
     pub(super) token: u64,
@@ -123,6 +132,9 @@ pub(crate) struct State {
     pub(crate) monitors: Monitors,
     pub(super) phase: Phase,
     pub(crate) last_endpoint: Option<String>,
+    /// Connections whose peers the ZAP handler is to be asked about, by their tokens.
+    pub(super) inquiries: Vec<u64>,
+    pub(super) half_open: HalfOpen,
 
     pub(super) generation: u32,
     events: Events,
@@ -134,6 +146,9 @@ pub(crate) struct State {
     pub(super) wired: bool,
     /// A connection had more to read than its turn allows; the background thread goes on with it.
     more: bool,
+    /// What an event loop outside watches (ZMQ_FD), if the application has asked for it. From then on
+    /// the background thread looks after the set whenever no call is under way.
+    watch: Option<Arc<Wake>>,
 }
 
 /// How long a call may wait.
@@ -238,6 +253,8 @@ impl Core {
                 monitors: Monitors::default(),
                 phase: Phase::Open,
                 last_endpoint: None,
+                inquiries: Vec::new(),
+                half_open: HalfOpen::default(),
 
                 generation: 0,
                 events: Events::default(),
@@ -245,8 +262,10 @@ impl Core {
                 backlogged: 0,
                 wired: false,
                 more: false,
+                watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
+            background: Mutex::new(None),
             terminated: AtomicBool::new(false),
             id,
         });
@@ -272,7 +291,9 @@ impl Core {
             .register(self.clone(), self.set.as_fd())
             .map_err(SocketError::System)?;
         self.leave_thread(st);
-        st.io = Some(Registered { thread, token });
+        let registered = Registered { thread, token };
+        *self.background.lock() = Some(registered.clone());
+        st.io = Some(registered);
         st.scheduled = None;
         self.schedule(st);
         if !st.lease.is_armed() {
@@ -283,8 +304,16 @@ impl Core {
         Ok(())
     }
 
+    /// Has the background thread call [`on_timer`](Serviced::on_timer) at once.
+    pub(super) fn wake_background(&self) {
+        if let Some(Registered { thread, token }) = &*self.background.lock() {
+            thread.schedule(*token, Instant::now());
+        }
+    }
+
     /// Nobody looks after the socket any more.
     pub(super) fn leave_thread(&self, st: &mut State) {
+        self.background.lock().take();
         if let Some(Registered { thread, token }) = st.io.take() {
             thread.deregister(token, self.set.as_fd());
         }
@@ -308,6 +337,10 @@ impl Core {
     fn take_in_news(self: &Arc<Self>, st: &mut State) {
         let news = std::mem::take(&mut *self.inbox.lock());
         for token in news {
+            if let Some(id) = st.inquirer(token) {
+                self.answered(st, id);
+                continue;
+            }
             let Token::Pipe(id, generation) = Token::decode(token) else {
                 continue;
             };
@@ -334,6 +367,7 @@ impl Core {
 
     /// The context is being terminated: every call of this socket ends.
     pub(crate) fn terminate(self: &Arc<Self>) {
+        self.forsake_inproc();
         {
             let st = self.lock();
             self.terminated.store(true, Ordering::Release);
@@ -346,8 +380,35 @@ impl Core {
 
     pub(crate) fn send(
         self: &Arc<Self>,
+        message: Message,
+        patience: Patience<'_>,
+    ) -> Result<(), SendError> {
+        self.send_by(message, patience, |pattern, pipes, message| {
+            pattern.send(pipes, message)
+        })
+    }
+
+    /// Waits until a message that begins with `first` would be taken, as a [`send`](Self::send) of it
+    /// does, and sends nothing: for who has the frames of a message one by one.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        first: &Frame,
+        patience: Patience<'_>,
+    ) -> Result<(), SendErrorKind> {
+        let first = Message::single(first.clone());
+        self.send_by(first, patience, |pattern, pipes, message| {
+            pattern
+                .admits(pipes, message.first())
+                .map_err(|kind| SendError::new(kind, message))
+        })
+        .map_err(|refused| refused.kind)
+    }
+
+    fn send_by(
+        self: &Arc<Self>,
         mut message: Message,
         patience: Patience<'_>,
+        mut attempt_it: impl FnMut(&mut dyn Pattern, &mut Pipes, Message) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let mut st = self.lock();
         let mut attempt = None;
@@ -356,7 +417,7 @@ impl Core {
                 break SendError::new(SendErrorKind::Terminated, message);
             }
             let st_mut = &mut *st;
-            match st_mut.pattern.send(&mut st_mut.pipes, message) {
+            match attempt_it(&mut *st_mut.pattern, &mut st_mut.pipes, message) {
                 Ok(()) => {
                     self.after_send(st_mut);
                     if let Some(attempt) = attempt {
@@ -395,6 +456,26 @@ impl Core {
     }
 
     pub(crate) fn recv(self: &Arc<Self>, patience: Patience<'_>) -> Result<Message, RecvError> {
+        self.recv_by(patience, |_, message| message)
+    }
+
+    /// Receives a message together with what is known of its peer, which may be gone right after.
+    pub(crate) fn recv_known(
+        self: &Arc<Self>,
+        patience: Patience<'_>,
+    ) -> Result<(Message, Option<Arc<PeerInfo>>), RecvError> {
+        self.recv_by(patience, |pipes, message| {
+            let info = message.origin.and_then(|origin| pipes.peer(origin));
+            let info = info.cloned();
+            (message, info)
+        })
+    }
+
+    fn recv_by<T>(
+        self: &Arc<Self>,
+        patience: Patience<'_>,
+        take: impl Fn(&Pipes, Message) -> T,
+    ) -> Result<T, RecvError> {
         let mut st = self.lock();
         let mut attempt = None;
         let error = loop {
@@ -403,14 +484,15 @@ impl Core {
             }
             let st_mut = &mut *st;
             let received = st_mut.pattern.recv(&mut st_mut.pipes);
+            let received = received.map(|found| found.map(|message| take(&st_mut.pipes, message)));
             let happened = !st_mut.pipes.happened.is_empty();
             if happened {
                 self.settle(st_mut);
             }
             match received {
-                Ok(Some(message)) => {
+                Ok(Some(taken)) => {
                     self.after_recv(st_mut, attempt);
-                    return Ok(message);
+                    return Ok(taken);
                 }
                 // A peer that has just gone may have left a word.
                 Ok(None) if happened => continue,
@@ -529,6 +611,9 @@ impl Core {
         mut st: MutexGuard<'a, State>,
         attempt: &mut Attempt<'_>,
     ) -> (MutexGuard<'a, State>, Option<Waited>) {
+        if st.watch.is_some() {
+            self.signal.rearm();
+        }
         st.pipes.flush_dirty();
         if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
@@ -659,7 +744,16 @@ impl Core {
     /// what arrives, but not of what was reported before and is still to be read.
     fn let_go(&self, st: &mut State) {
         st.pipes.prune_unread();
-        if st.pipes.unread_len() > 0 {
+        if st.watch.is_some() {
+            if st.pipes.unread_len() > 0 {
+                // The tick goes on reading, and raises the alarm.
+                st.more = true;
+                st.start_tick();
+            }
+            if st.lease.give_up() {
+                self.arm(st, true);
+            }
+        } else if st.pipes.unread_len() > 0 {
             self.come_again(st);
         } else if st.lease.give_back() {
             self.arm(st, true);
@@ -668,6 +762,9 @@ impl Core {
 
     /// The caller will be back in a moment: it keeps the lease, and the tick watches it.
     fn come_again(&self, st: &mut State) {
+        if st.watch.is_some() {
+            return self.let_go(st);
+        }
         if st.lease.take() {
             self.arm(st, false);
         }
@@ -687,6 +784,20 @@ impl Core {
         self.set.as_fd()
     }
 
+    /// The descriptor that is readable when the socket's state may have changed since
+    /// [`readiness`](Self::readiness) was last asked for.
+    pub(crate) fn watch(self: &Arc<Self>) -> std::io::Result<Arc<Wake>> {
+        let mut st = self.lock();
+        if let Some(wake) = &st.watch {
+            return Ok(wake.clone());
+        }
+        let wake = Arc::new(Wake::new()?);
+        self.signal.watch(wake.clone());
+        st.watch = Some(wake.clone());
+        self.let_go(&mut st);
+        Ok(wake)
+    }
+
     /// Whether a send would go through now, as far as is known without asking the kernel.
     pub(crate) fn has_room(self: &Arc<Self>) -> bool {
         let mut guard = self.lock();
@@ -699,6 +810,9 @@ impl Core {
     /// Whether a receive and a send would go through now, doing the I/O that it takes to know.
     pub(crate) fn readiness(self: &Arc<Self>) -> (bool, bool) {
         let mut st = self.lock();
+        if st.watch.is_some() {
+            self.signal.rearm();
+        }
         st.pipes.flush_dirty();
         self.harvest(&mut st);
         self.settle(&mut st);
@@ -789,6 +903,8 @@ impl Core {
         match token {
             Token::Listener(index) => self.accept(st, index),
             Token::Dialer(index, generation) => self.dialed(st, index, generation),
+            // No descriptor has such a token.
+            Token::Inquiry(..) => {}
             Token::Pipe(id, generation) => {
                 if st.pipes.contains(id) && st.pipes.pipe(id).generation == generation {
                     self.on_pipe_ready(st, id, ready);
@@ -940,6 +1056,7 @@ impl Serviced for Core {
     }
 
     fn on_timer(self: Arc<Self>, now: Instant) {
+        self.bring_inquiries();
         let mut st = self.lock();
         if st.phase == Phase::Closed {
             return;

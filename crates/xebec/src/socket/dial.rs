@@ -21,6 +21,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zmtp::SocketType;
 
+/// What an attempt that is under way says in C: EINPROGRESS.
+const IN_PROGRESS: u64 = rustix::io::Errno::INPROGRESS.raw_os_error().unsigned_abs() as u64;
+
 /// An endpoint that the socket connects to, again and again.
 pub(super) struct Dialer {
     pub(super) endpoint: Endpoint,
@@ -219,7 +222,7 @@ impl Core {
         }
         let (text, pipe) = (dialer.endpoint.to_string(), dialer.pipe);
         st.monitors
-            .tell(|| Event::new(EventKind::ConnectDelayed, &text));
+            .tell(|| Event::new(EventKind::ConnectDelayed, &text).value(IN_PROGRESS));
         let options = &st.pipes.pipe(pipe).options;
         // The system limits the time to connect, and nobody that of a proxy that says nothing.
         let proxy_limit = options.handshake_ivl.filter(|_| proxied);
@@ -252,8 +255,11 @@ impl Core {
                 self.set.remove(&stream);
                 dialer.stage = Stage::Up;
                 let (pipe, text) = (dialer.pipe, dialer.endpoint.to_string());
-                st.monitors
-                    .tell(|| Event::new(EventKind::Connected, &text).peer(stream.peer_address()));
+                st.monitors.tell(|| {
+                    Event::new(EventKind::Connected, &text)
+                        .peer(stream.peer_address())
+                        .value(transport::number(&stream))
+                });
                 self.begin(st, pipe, stream);
             }
             Err(error) => {
@@ -301,6 +307,7 @@ impl Core {
         st.monitors.tell(|| {
             Event::new(EventKind::ConnectRetried, &text)
                 .cause(format!("{cause}; trying again in {} ms", pause.as_millis()))
+                .value(pause.as_millis() as u64)
         });
         self.set_timer(st, Instant::now() + pause, Alarm::Redial(index, generation));
     }
@@ -317,6 +324,16 @@ impl Core {
         let done = st.pipes.pipe(id).ending && !st.pipes.pipe(id).has_output();
         if done || matches!(why, Broken::Dismissed(_)) {
             return self.remove(st, id);
+        }
+        // Nor does a peer that was judged, or has judged this side, get another verdict for asking
+        // again; libzmq does not try either. A temporary failure (300) is no verdict.
+        if let Broken::Handshake(error) = why
+            && matches!(error.status(), Some(400 | 500))
+        {
+            let text = st.dialers[index].endpoint.to_string();
+            st.monitors
+                .tell(|| Event::new(EventKind::Closed, &text).cause(why));
+            return self.give_up(st, id);
         }
         // A peer that hangs up or stays silent is no ZeroMQ peer either.
         if shaking

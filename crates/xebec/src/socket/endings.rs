@@ -7,7 +7,7 @@ use crate::monitor::{Event, EventKind};
 use crate::pipe::{Link, PipeId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use zmtp::SocketType;
+use zmtp::{HandshakeError, ProtocolError, SocketType};
 
 /// How long a connection that has sent its last waits for the peer to close its side; it waits
 /// longer, as LINGER allows, if the peer goes on sending or has ever pinged. What arrives after
@@ -27,14 +27,12 @@ impl Core {
         let (info, dialer, ending) = (pipe.info.clone(), pipe.dialer, pipe.ending);
         let shaking = pipe.conn().is_some_and(Conn::in_handshake);
         let inproc = matches!(pipe.link, Link::Inproc(_));
-        let kind = match &why {
-            Broken::Handshake(error) if error.is_authentication() => EventKind::HandshakeFailedAuth,
-            Broken::Handshake(_) | Broken::Protocol(_) if shaking => {
-                EventKind::HandshakeFailedProtocol
-            }
-            _ if shaking => EventKind::HandshakeFailedNoDetail,
-            Broken::Refused(_) | Broken::Dismissed(_) => EventKind::Closed,
-            _ => EventKind::Disconnected,
+        let (kind, value) = match &why {
+            // That was told when it turned out.
+            Broken::Later => (EventKind::Disconnected, pipe.descriptor()),
+            _ if shaking => failed_handshake(&why),
+            Broken::Refused(_) | Broken::Dismissed(_) => (EventKind::Closed, pipe.descriptor()),
+            _ => (EventKind::Disconnected, pipe.descriptor()),
         };
         let cause = match &why {
             // libzmq refuses without a word, often before it has told its own type.
@@ -46,13 +44,30 @@ impl Core {
             ..Event::new(kind, &info.endpoint)
                 .peer(&info.address)
                 .cause(cause)
+                .value(value)
         });
+        if shaking && kind != EventKind::Disconnected {
+            st.monitors.tell(|| {
+                Event::new(EventKind::Disconnected, &info.endpoint)
+                    .peer(&info.address)
+                    .cause("the handshake failed")
+                    .value(pipe.descriptor())
+            });
+        }
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
+        }
+        if shaking
+            && !matches!(why, Broken::Closed | Broken::Io(_))
+            && let Some((conn, pool)) = st.pipes.conn_and_pool(id)
+        {
+            // What it said and was not read would reset the connection under an ERROR command.
+            conn.drain(pool);
         }
         let pipe = st.pipes.pipe_mut(id);
         let lost = pipe.conn().map_or(0, Conn::unwritten_messages) as u64;
         pipe.link = Link::Down;
+        pipe.admission = None;
         st.pipes.counters.dropped.peer_gone += lost;
         st.pipes.mend(id);
         if st.pipes.pipe(id).attached && !shaking {
@@ -107,15 +122,14 @@ impl Core {
         }
         st.pipes.flush(id);
         let pipe = st.pipes.pipe(id);
-        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up();
+        let lingers = pipe.awaits && pipe.has_output();
+        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up() && !lingers;
         if linger == Some(Duration::ZERO)
             || accepted_unready
             || matches!(pipe.link, Link::Inproc(_))
         {
             st.pipes.counters.dropped.linger += st.pipes.pipe(id).queued_out() as u64;
-            let info = st.pipes.pipe(id).info.clone();
-            st.monitors
-                .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+            self.tell_closed(st, id);
             st.pipes.pipe_mut(id).clear_output();
             return self.remove(st, id);
         }
@@ -134,7 +148,6 @@ impl Core {
         }
         let generation = pipe.generation;
         let talked = pipe.traffic.messages_out > 0;
-        let info = pipe.info.clone();
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && talked
             && !conn.in_handshake()
@@ -145,9 +158,18 @@ impl Core {
             }
             return;
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.tell_closed(st, id);
         self.remove(st, id);
+    }
+
+    /// Tells that this side closes a connection.
+    pub(super) fn tell_closed(&self, st: &State, id: PipeId) {
+        let pipe = st.pipes.pipe(id);
+        st.monitors.tell(|| {
+            Event::new(EventKind::Closed, &pipe.info.endpoint)
+                .peer(&pipe.info.address)
+                .value(pipe.descriptor())
+        });
     }
 
     /// The application closed the socket.
@@ -187,6 +209,26 @@ impl Core {
         st.monitors.stop();
         self.leave_thread(st);
         self.ctx.forget(self.id);
+    }
+}
+
+/// The event of a handshake that failed, and its number in the C interface.
+fn failed_handshake(why: &Broken) -> (EventKind, u64) {
+    let protocol = |error: ProtocolError| {
+        let number = error.number().into();
+        (EventKind::HandshakeFailedProtocol, number)
+    };
+    match why {
+        Broken::Handshake(error) => match (error.status(), error.protocol_error()) {
+            (Some(status), _) => (EventKind::HandshakeFailedAuth, status.into()),
+            (None, Some(error)) => protocol(error),
+            (None, None) if *error == HandshakeError::NoAuthenticator => {
+                (EventKind::HandshakeFailedNoDetail, why.errno())
+            }
+            (None, None) => protocol(ProtocolError::ZmtpUnspecified),
+        },
+        Broken::Protocol(_) => protocol(ProtocolError::ZmtpUnspecified),
+        _ => (EventKind::HandshakeFailedNoDetail, why.errno()),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::monitor::{Event, EventKind};
 use crate::pipe::{PeerInfo, Pipe, PipeId};
 use bytes::Bytes;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use zmtp::{HandshakeError, SocketType};
 
 /// Joins the waiting pipe `token` of `a` to a new pipe of `b`. The caller holds the registry.
@@ -55,8 +56,15 @@ pub(super) fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     let (a_end, b_end) = channel::pair(far(a, token), far(b, b_token), 0, 0, conflate);
     a_guard.pipes.pipe_mut(a_id).join(a_end);
     b_state!().pipes.pipe_mut(b_id).join(b_end);
-    b.introduce(b_state!(), b_id, a, ao.routing_id.clone(), endpoint);
-    a.introduce(&mut a_guard, a_id, b, bo.routing_id.clone(), endpoint);
+    b.introduce(b_state!(), b_id, a.kind, ao.routing_id.clone(), endpoint);
+    if a_guard.pipes.pipe(a_id).ending {
+        // The application has let go of it meanwhile; this is what it lingered for.
+        a_guard.pipes.send_queued(a_id);
+        a.remove(&mut a_guard, a_id);
+        drop(b_guard);
+        return a.settle(&mut a_guard);
+    }
+    a.introduce(&mut a_guard, a_id, b.kind, bo.routing_id.clone(), endpoint);
 }
 
 impl Core {
@@ -132,7 +140,9 @@ impl Core {
             st.pipes.pipe_mut(id).attached = true;
             st.pattern.attach(&mut st.pipes, id);
             let token = Token::Pipe(id, st.pipes.pipe(id).generation);
-            (token.encode(), st.pipes.has_failed(id))
+            let refused = st.pipes.has_failed(id);
+            st.pipes.pipe_mut(id).awaits = bound.is_none() && !refused;
+            (token.encode(), refused)
         };
         match bound {
             _ if refused => {}
@@ -170,14 +180,14 @@ impl Core {
         self: &Arc<Self>,
         st: &mut State,
         id: PipeId,
-        other: &Core,
+        kind: SocketType,
         routing_id: Bytes,
         endpoint: &str,
     ) {
         st.pipes.pipe_mut(id).info = Arc::new(PeerInfo {
             endpoint: endpoint.to_owned(),
             address: endpoint.to_owned(),
-            socket_type: Some(other.kind),
+            socket_type: Some(kind),
             routing_id,
             ..PeerInfo::default()
         });
@@ -200,7 +210,22 @@ impl Core {
         self.signal.raise();
     }
 
-    /// Takes the socket's names out of the inproc registry.
+    /// The context is terminated: nobody will be bound where the socket waits for it, and what it has
+    /// queued for them must not hold the context up.
+    pub(super) fn forsake_inproc(self: &Arc<Self>) {
+        let mut registry = self.ctx.inproc.lock();
+        let mut guard = self.lock_for_link();
+        let st = &mut *guard;
+        registry.forget_waiting(|waiting, _| waiting.ptr_eq(&Arc::downgrade(self)));
+        for id in st.pipes.ids() {
+            if std::mem::take(&mut st.pipes.pipe_mut(id).awaits) && st.pipes.pipe(id).ending {
+                self.remove(st, id);
+            }
+        }
+        self.settle(st);
+    }
+
+    /// Takes the socket's names out of the inproc registry, but for those where something lingers.
     pub(super) fn leave_inproc(self: &Arc<Self>) {
         let mut registry = self.ctx.inproc.lock();
         let mut st = self.lock_for_link();
@@ -208,9 +233,15 @@ impl Core {
             registry.bound.remove(&name);
         }
         let me = Arc::downgrade(self);
-        registry.waiting.retain(|_, waiting| {
-            waiting.retain(|(waiting, _)| !waiting.ptr_eq(&me));
-            !waiting.is_empty()
+        let lingers = st.options.linger != Some(Duration::ZERO);
+        let speaks = |token| match Token::decode(token) {
+            Token::Pipe(id, _) if lingers && st.pipes.contains(id) => {
+                st.pipes.pipe(id).awaits && st.pipes.pipe(id).has_output()
+            }
+            _ => false,
+        };
+        registry.forget_waiting(|waiting, token| {
+            waiting.strong_count() == 0 || waiting.ptr_eq(&me) && !speaks(token)
         });
     }
 }

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use zmtp::{Local, Mechanism, Peer, SocketType, Version};
+use zmtp::{Local, Mechanism, Metadata, Peer, SocketType, Version};
 
 use super::core::{Core, State, Token};
 use super::dial::Stage;
 use super::timers::Alarm;
+use super::zap;
+use crate::admission::{HalfOpen, Slot};
 use crate::conn::Conn;
 use crate::endpoint::Endpoint;
 use crate::error::{AddressError, AddressErrorKind};
@@ -62,8 +64,11 @@ impl Core {
             Ok(listener) => listener,
             Err(error) => {
                 let st = self.lock();
-                st.monitors
-                    .tell(|| Event::new(EventKind::BindFailed, text).cause(&error));
+                st.monitors.tell(|| {
+                    Event::new(EventKind::BindFailed, text)
+                        .cause(&error)
+                        .value(error.errno())
+                });
                 return Err(fail(listen_error(error)));
             }
         };
@@ -71,6 +76,7 @@ impl Core {
         let mut st = self.lock();
         st.last_endpoint = Some(actual.clone());
         st.wired = true;
+        let number = transport::number(&listener);
         let entry = st.listeners.vacant_entry();
         let index = entry.key();
         let watched = self
@@ -84,7 +90,7 @@ impl Core {
             options,
         });
         st.monitors
-            .tell(|| Event::new(EventKind::Listening, &actual));
+            .tell(|| Event::new(EventKind::Listening, &actual).value(number));
         Ok(actual)
     }
 
@@ -172,7 +178,10 @@ impl Core {
                     };
                     st.monitors.tell(|| {
                         let failed = Event::new(EventKind::AcceptFailed, &endpoint);
-                        failed.cause(format!("{error}{remedy}"))
+                        let errno = error.raw_os_error().unwrap_or(0);
+                        failed
+                            .cause(format!("{error}{remedy}"))
+                            .value(errno.unsigned_abs().into())
                     });
                     // Those who wait stay in the backlog.
                     return self.set_timer(
@@ -194,15 +203,25 @@ impl Core {
         address: String,
     ) {
         let options = st.listeners[index].options.clone();
-        if let Some(why) = refusal(&options, &stream) {
-            return st.monitors.tell(|| {
-                Event::new(EventKind::AcceptFailed, endpoint)
-                    .peer(&address)
-                    .cause(why)
-            });
-        }
-        st.monitors
-            .tell(|| Event::new(EventKind::Accepted, endpoint).peer(&address));
+        let slot = match refusal(&options, &stream) {
+            None => half_open_slot(&st.half_open, &options, &stream),
+            Some(why) => Err(why),
+        };
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(why) => {
+                return st.monitors.tell(|| {
+                    Event::new(EventKind::AcceptFailed, endpoint)
+                        .peer(&address)
+                        .cause(why)
+                });
+            }
+        };
+        st.monitors.tell(|| {
+            Event::new(EventKind::Accepted, endpoint)
+                .peer(&address)
+                .value(transport::number(&stream))
+        });
         let mut pipe = Pipe::new(options);
         pipe.listener = Some(index);
         pipe.info = Arc::new(PeerInfo {
@@ -210,6 +229,9 @@ impl Core {
             address,
             ..PeerInfo::default()
         });
+        if slot.is_some() {
+            pipe.admission().slot = slot;
+        }
         let id = st.pipes.insert(pipe);
         self.begin(st, id, stream);
     }
@@ -243,13 +265,12 @@ impl Core {
     }
 
     pub(super) fn shake(self: &Arc<Self>, st: &mut State, id: PipeId) {
-        let Some((conn, pool)) = st.pipes.conn_and_pool(id) else {
+        if self.waits_for_verdict(st, id) {
             return;
-        };
-        match conn.shake(pool) {
-            Ok(Some(peer)) => self.established(st, id, Some(peer)),
-            Ok(None) => {}
-            Err(why) => st.pipes.fail(id, why),
+        }
+        if let Some((conn, pool)) = st.pipes.conn_and_pool(id) {
+            let result = conn.shake(pool);
+            self.shaken(st, id, result);
         }
     }
 
@@ -261,6 +282,14 @@ impl Core {
             _ => pipe.info.address.clone(),
         };
         let endpoint = pipe.info.endpoint.clone();
+        let descriptor = pipe.raw_fd();
+        let host = pipe.conn().map(|conn| conn.stream().peer_host());
+        let host = host.unwrap_or_default();
+        let grant = pipe.admission.take().and_then(|admission| admission.grant);
+        let (user_id, granted) = match grant {
+            Some(grant) => (Some(grant.user_id), grant.metadata),
+            None => (None, Metadata::new()),
+        };
         pipe.info = Arc::new(match peer {
             Some(peer) => PeerInfo {
                 endpoint,
@@ -270,10 +299,17 @@ impl Core {
                 routing_id: peer.routing_id,
                 metadata: peer.metadata,
                 version: Some(peer.version),
+                descriptor,
+                host,
+                user_id,
+                granted,
+                ..PeerInfo::default()
             },
             None => PeerInfo {
                 endpoint,
                 address,
+                descriptor,
+                host,
                 ..PeerInfo::default()
             },
         });
@@ -383,16 +419,28 @@ impl State {
 
     pub(super) fn close_listener(&mut self, index: usize) {
         let listening = self.listeners.remove(index);
+        let number = transport::number(&listening.listener);
         let closed = listening.listener.close();
         self.monitors.tell(|| match closed {
-            Ok(()) => Event::new(EventKind::Closed, &listening.actual),
-            Err(error) => Event::new(EventKind::CloseFailed, &listening.actual).cause(error),
+            Ok(()) => Event::new(EventKind::Closed, &listening.actual).value(number),
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                Event::new(EventKind::CloseFailed, &listening.actual)
+                    .cause(error)
+                    .value(errno.unsigned_abs().into())
+            }
         });
     }
 }
 
+/// The security that the socket demands, and its own part in it.
+fn mechanism(_: &Options) -> Mechanism {
+    Mechanism::Null
+}
+
 /// What this side tells a peer in the handshake.
 fn local(kind: SocketType, options: &Options) -> Local {
+    let mechanism = mechanism(options);
     let properties = options.metadata.iter().map(|property| {
         let value = Bytes::copy_from_slice(property.value().as_bytes());
         (property.name().to_owned(), value)
@@ -401,8 +449,8 @@ fn local(kind: SocketType, options: &Options) -> Local {
         socket_type: kind,
         routing_id: options.routing_id.clone(),
         properties: properties.collect(),
-        mechanism: Mechanism::Null,
-        as_server: false,
+        authenticate: zap::concerns(&mechanism, options),
+        mechanism,
         max_version: Version::V3_1,
     }
 }
@@ -428,6 +476,24 @@ fn refusal(options: &Options, stream: &Stream) -> Option<&'static str> {
         || groups.contains(&peer.gid.as_raw())
         || !groups.is_empty() && stream.peer_groups().iter().any(|g| groups.contains(g));
     (!accepted).then_some("no IPC_FILTER lists the peer's user, group or process")
+}
+
+/// A place for a connection in its handshake, where the number of those is bounded: with listeners
+/// that authenticate strangers, over tcp.
+fn half_open_slot(
+    half_open: &HalfOpen,
+    options: &Options,
+    stream: &Stream,
+) -> Result<Option<Slot>, &'static str> {
+    match stream.peer_ip() {
+        Some(address) if mechanism(options) != Mechanism::Null => match half_open.enter(address) {
+            None => Err(
+                "too many connections from the peer's address are in their handshake (256): it may try again",
+            ),
+            slot => Ok(slot),
+        },
+        _ => Ok(None),
+    }
 }
 
 pub(super) fn stream_options(options: &Options) -> StreamOptions {

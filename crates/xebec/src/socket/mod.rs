@@ -6,12 +6,14 @@
 mod core;
 mod dial;
 mod endings;
+mod foreign;
 mod futures;
 mod inproc;
 mod links;
 mod spin;
 mod timers;
 pub(crate) mod typed;
+mod zap;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use zmtp::SocketType;
 
 use self::core::State;
 pub(crate) use self::core::{Core, Patience};
+pub use self::foreign::EventFd;
 pub use self::futures::{Incoming, Outgoing, RecvFuture, SendFuture};
 use crate::context::{Context, Handle};
 use crate::error::{AddressError, RecvError, SendError, SocketError};
@@ -330,12 +333,10 @@ impl Socket {
         self.core.stats()
     }
 
-    /// What is known of the peer that a message came from, while it is connected.
+    /// What is known of the peer that a message came from, while it is connected and for some time
+    /// after: of peers that sent messages and have gone, the latest 256 are remembered.
     pub fn peer(&self, connection: ConnectionId) -> Option<Arc<PeerInfo>> {
-        let st = self.core.lock();
-        st.pipes
-            .by_connection(connection)
-            .map(|pipe| pipe.info.clone())
+        self.core.lock().pipes.peer(connection).cloned()
     }
 
     /// Closes the socket, as dropping it does.

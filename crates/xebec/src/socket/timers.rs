@@ -5,7 +5,6 @@ use super::core::{Core, Registered, State};
 use super::dial::Stage;
 use super::endings::{DRAIN, DRAIN_MOST};
 use crate::conn::{Broken, Conn};
-use crate::monitor::{Event, EventKind};
 use crate::pipe::PipeId;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -129,12 +128,7 @@ impl Core {
         match what {
             Alarm::Handshake(..) => {
                 if st.pipes.pipe(id).conn().is_some_and(Conn::in_handshake) {
-                    st.pipes.fail(
-                        id,
-                        Broken::Silent(
-                            "the peer did not finish the handshake within HANDSHAKE_IVL",
-                        ),
-                    );
+                    self.handshake_overdue(st, id);
                 }
             }
             Alarm::Ping(..) => self.ping(st, id, now),
@@ -151,8 +145,7 @@ impl Core {
 
     /// A connection that has sent its last has waited for the peer to close its side.
     pub(super) fn drained(self: &Arc<Self>, st: &mut State, id: PipeId) {
-        let pipe = st.pipes.pipe(id);
-        let (generation, info) = (pipe.generation, pipe.info.clone());
+        let generation = st.pipes.pipe(id).generation;
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && !conn.drain(pool)
             && (std::mem::take(&mut conn.heard) || conn.pinged)
@@ -160,8 +153,7 @@ impl Core {
         {
             return self.set_timer(st, Instant::now() + DRAIN, Alarm::Drained(id, generation));
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.tell_closed(st, id);
         self.remove(st, id);
     }
 

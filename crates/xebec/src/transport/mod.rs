@@ -19,7 +19,7 @@ pub(crate) mod tcp;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +93,11 @@ pub(crate) enum Kind {
     Ipc,
 }
 
+/// The number of a descriptor, for events.
+pub(crate) fn number(fd: &impl AsFd) -> u64 {
+    fd.as_fd().as_raw_fd().unsigned_abs().into()
+}
+
 /// The most buffers that one system call takes (UIO_MAXIOV).
 const MAX_BUFFERS: usize = 1024;
 
@@ -162,6 +167,19 @@ impl Stream {
         SocketAddr::try_from(address)
             .ok()
             .map(|address| address.ip().to_canonical())
+    }
+
+    /// Where the peer is, without a port, as ZAP and `zmq_msg_gets` tell it: an IP address, or for
+    /// ipc what libzmq makes of the process.
+    pub(crate) fn peer_host(&self) -> String {
+        match (self.peer_ip(), self.kind) {
+            (Some(address), _) => address.to_string(),
+            (None, Kind::Tcp) => String::new(),
+            (None, Kind::Ipc) => match self.peer_credentials() {
+                Ok(peer) => format!("localhost:{}:{}:{}", peer.uid, peer.gid, peer.pid),
+                Err(_) => "localhost".to_owned(),
+            },
+        }
     }
 
     /// The process, user and group at the other end of an ipc stream, as they were when it
@@ -457,6 +475,17 @@ impl ListenError {
             Self::NotASocket(_) => io::ErrorKind::AddrInUse,
             Self::Tcp(error) | Self::Ipc(error) => error.kind(),
         }
+    }
+
+    /// The number of that, for events.
+    pub(crate) fn errno(&self) -> u64 {
+        let errno = match self {
+            Self::Endpoint(_) => Errno::INVAL.raw_os_error(),
+            Self::Resolve(_) => Errno::NODEV.raw_os_error(),
+            Self::NotASocket(_) => Errno::ADDRINUSE.raw_os_error(),
+            Self::Tcp(error) | Self::Ipc(error) => error.raw_os_error().unwrap_or(0),
+        };
+        errno.unsigned_abs().into()
     }
 }
 

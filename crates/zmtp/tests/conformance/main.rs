@@ -4,11 +4,14 @@
 //! against each other. The rest: one file per module of the crate, each with its round trips.
 
 mod commands;
+mod curve;
 mod frames;
 mod greetings;
 mod metadata;
 mod pairs;
+mod security;
 mod socket_types;
+mod zap;
 
 // `pub` there is for the fuzz crate.
 #[allow(unreachable_pub)]
@@ -25,7 +28,7 @@ fn local(socket_type: SocketType, routing_id: &[u8]) -> Local {
         routing_id: Bytes::copy_from_slice(routing_id),
         properties: Vec::new(),
         mechanism: Mechanism::Null,
-        as_server: false,
+        authenticate: false,
         max_version: Version::V3_1,
     }
 }
