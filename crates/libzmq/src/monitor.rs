@@ -65,7 +65,7 @@ pub unsafe extern "C" fn zmq_socket_monitor_versioned(
 }
 
 /// Has the numbers of messages in the queues of the socket's connections told to its monitor
-/// (ZMQ_EVENT_PIPES_STATS, draft); EAGAIN if it has none.
+/// (ZMQ_EVENT_PIPES_STATS, draft); EINVAL if it has no monitor, EAGAIN if it has no connections.
 ///
 /// # Safety
 /// The crate's contract.
@@ -76,8 +76,9 @@ pub unsafe extern "C" fn zmq_socket_monitor_pipes_stats(this: *mut c_void) -> c_
         let this = unsafe { socket(this)? };
         this.alive()?;
         match this.socket.tell_queues() {
-            true => Ok(()),
-            false => Err(Errno::EAGAIN),
+            None => Err(Errno::EINVAL),
+            Some(0) => Err(Errno::EAGAIN),
+            Some(_) => Ok(()),
         }
     })
 }

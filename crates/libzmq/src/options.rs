@@ -22,8 +22,10 @@ const EVENTS: c_int = 15;
 const TYPE: c_int = 16;
 const LAST_ENDPOINT: c_int = 32;
 const MECHANISM: c_int = 43;
+const SOCKS_PROXY: c_int = 68;
 const THREAD_SAFE: c_int = 81;
 const USE_FD: c_int = 89;
+const METADATA: c_int = 95;
 const TOPICS_COUNT: c_int = 116;
 
 /// Sets an option of a socket.
@@ -52,6 +54,9 @@ pub unsafe extern "C" fn zmq_setsockopt(
             SUBSCRIBE => Ok(this.socket.subscribe(value)?),
             UNSUBSCRIBE => Ok(this.socket.unsubscribe(value)?),
             USE_FD => use_fd(this, value),
+            // Nothing empties this list, and only null takes this proxy away.
+            METADATA if value.is_empty() => Err(Errno::EINVAL),
+            SOCKS_PROXY if value.is_empty() && !empty => Err(Errno::EINVAL),
             _ => {
                 let row = Options::spec(option)?;
                 Ok(this.socket.set_option(option, row.from_c(value)?)?)

@@ -32,6 +32,9 @@ pub unsafe extern "C" fn zmq_z85_encode(
     size: usize,
 ) -> *mut c_char {
     call(ptr::null_mut(), || {
+        if size % 4 != 0 {
+            return Err(Errno::EINVAL);
+        }
         // SAFETY: passed on to the caller.
         let data = unsafe { bytes(data.cast(), size)? };
         let encoded = z85::encode(data).map_err(|_| Errno::EINVAL)?;

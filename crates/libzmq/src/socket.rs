@@ -93,6 +93,10 @@ impl Handle {
         if flags & SNDMORE != 0 && !ends {
             return self.collect(frame, timeout);
         }
+        if self.socket.kind() == SocketType::Stream && !sending {
+            // The id of a peer and nothing for it.
+            return self.alive().map_err(|errno| (errno, frame));
+        }
         let message = match sending {
             false => Message::from(frame),
             true => {

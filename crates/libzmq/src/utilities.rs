@@ -14,7 +14,12 @@ use crate::errno::{self, Errno};
 const VERSION: [c_int; 3] = [4, 3, 6];
 
 /// What `zmq_has` says yes to: transports and mechanisms beyond tcp, inproc and NULL.
-const CAPABILITIES: [&str; 3] = ["ipc", "curve", "draft"];
+const CAPABILITIES: &[&str] = &[
+    "ipc",
+    "curve",
+    #[cfg(feature = "draft")]
+    "draft",
+];
 
 /// What a thread runs (`zmq_thread_fn`).
 #[allow(non_camel_case_types, reason = "the name that C has for it")]

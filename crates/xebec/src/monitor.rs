@@ -105,8 +105,8 @@ pub struct Event {
     pub value: u64,
     /// For [`PipesStats`](EventKind::PipesStats) the messages that wait to be received.
     pub second: Option<u64>,
-    /// Whether this side connected; the other side did otherwise.
-    pub dialed: bool,
+    /// This side's address, once there is a connection that this side made.
+    pub local: Option<String>,
 }
 
 impl Event {
@@ -119,7 +119,7 @@ impl Event {
             cause: None,
             value: 0,
             second: None,
-            dialed: false,
+            local: None,
         }
     }
 
@@ -143,10 +143,15 @@ impl Event {
     #[doc(hidden)]
     pub fn ends(&self) -> (&str, &str) {
         let peer = self.peer.as_deref().unwrap_or_default();
-        match self.dialed {
-            true => (peer, &self.endpoint),
-            false => (&self.endpoint, peer),
+        match &self.local {
+            Some(local) => (local, &self.endpoint),
+            None => (&self.endpoint, peer),
         }
+    }
+
+    pub(crate) fn local(mut self, address: Option<String>) -> Self {
+        self.local = address;
+        self
     }
 
     pub(crate) fn value(mut self, value: u64) -> Self {

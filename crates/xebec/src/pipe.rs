@@ -224,6 +224,12 @@ impl Pipe {
         self.conn().map(|conn| conn.stream().as_fd().as_raw_fd())
     }
 
+    /// This side's address of a connection that this side made, for events.
+    pub(crate) fn local_address(&self) -> Option<String> {
+        let conn = self.conn().filter(|_| self.dialer.is_some());
+        conn.map(|conn| conn.stream().local_address())
+    }
+
     /// Messages accepted and not yet handed on.
     pub(crate) fn queued_out(&self) -> usize {
         self.outq.len() + self.conn().map_or(0, Conn::unwritten_messages)

@@ -32,18 +32,24 @@ static const char *const types[] = {"PAIR", "PUB",  "SUB",  "REQ",  "REP",  "DEA
 
 static void say_option (void *socket, const char *type, const struct option *option)
 {
-    unsigned char value[256];
-    char text[64] = "";
-    size_t length = sizeof value;
-    memset (value, 0, sizeof value);
-    if (zmq_getsockopt (socket, option->number, value, &length) == -1) {
-        say ("%s %s: %s", type, option->name, name_of (zmq_errno ()));
-        return;
+    /* Numbers want exactly their length, text and bytes at least theirs; a key is 32 bytes. */
+    static const size_t lengths[] = {sizeof (int), sizeof (int64_t), 32, 256};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        unsigned char value[256];
+        char text[64] = "";
+        size_t length = lengths[i];
+        memset (value, 0, sizeof value);
+        if (zmq_getsockopt (socket, option->number, value, &length) == -1) {
+            say ("%s %s: with room for %zu: %s", type, option->name, lengths[i],
+                 name_of (zmq_errno ()));
+            continue;
+        }
+        /* As C's numbers are, the lowest byte first. */
+        for (size_t n = 0; n < length && n < 16; n++)
+            snprintf (text + strlen (text), sizeof text - strlen (text), " %02x", value[n]);
+        say ("%s %s: with room for %zu: %zu bytes:%s", type, option->name, lengths[i], length,
+             text);
     }
-    /* As C's numbers are, the lowest byte first. */
-    for (size_t i = 0; i < length && i < 16; i++)
-        snprintf (text + strlen (text), sizeof text - strlen (text), " %02x", value[i]);
-    say ("%s %s: %zu bytes:%s", type, option->name, length, text);
 }
 
 int main (void)

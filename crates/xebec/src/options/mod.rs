@@ -383,6 +383,11 @@ impl Options {
         }
     }
 
+    /// Whether they are those of a socket that is made for a program in C.
+    pub(crate) fn are_for_c(&self) -> bool {
+        self.is_c
+    }
+
     /// Takes away what sockets of this type do not have, if the C interface left any of it there.
     pub(crate) fn take_kept(&mut self, socket: SocketType) -> Option<Box<Options>> {
         if !self.is_c {

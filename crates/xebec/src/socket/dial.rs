@@ -10,7 +10,7 @@ use super::timers::Alarm;
 use crate::conn::Broken;
 use crate::endpoint::{Endpoint, Host, TcpEndpoint};
 use crate::error::{AddressError, AddressErrorKind};
-use crate::monitor::{Event, EventKind};
+use crate::monitor::{Event, EventKind, Monitors};
 use crate::options::{Options, ReconnectStop};
 use crate::pipe::{PeerInfo, PipeId};
 use crate::transport::resolve::{ResolveError, ResolveJob, resolve_now};
@@ -47,6 +47,12 @@ pub(super) enum Stage {
     Resolving,
     Connecting(Connecting),
     Up,
+}
+
+/// Tells that an attempt at one address failed, and its descriptor is closed.
+fn tell_failed(monitors: &Monitors, dialer: &Dialer) {
+    let endpoint = || dialer.endpoint.to_string();
+    monitors.tell(|| Event::new(EventKind::Closed, &endpoint()).cause(&dialer.cause));
 }
 
 /// Types for which a second connection to the same endpoint is not made (`zmq_connect`).
@@ -196,6 +202,7 @@ impl Core {
             None => self.dial_later(st, index),
             Some(Err(error)) => {
                 dialer.cause = error.to_string();
+                tell_failed(&st.monitors, dialer);
                 if matches!(dialer.endpoint, Endpoint::Tcp(_)) {
                     self.dial_next(st, index)
                 } else {
@@ -258,12 +265,14 @@ impl Core {
                 st.monitors.tell(|| {
                     Event::new(EventKind::Connected, &text)
                         .peer(stream.peer_address())
+                        .local(Some(stream.local_address()))
                         .value(transport::number(&stream))
                 });
                 self.begin(st, pipe, stream);
             }
             Err(error) => {
                 dialer.cause = error.to_string();
+                tell_failed(&st.monitors, dialer);
                 self.dial_next(st, index);
             }
         }

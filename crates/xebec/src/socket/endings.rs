@@ -43,6 +43,7 @@ impl Core {
             routing_id: Some(info.routing_id.clone()),
             ..Event::new(kind, &info.endpoint)
                 .peer(&info.address)
+                .local(pipe.local_address())
                 .cause(cause)
                 .value(value)
         });
@@ -50,6 +51,7 @@ impl Core {
             st.monitors.tell(|| {
                 Event::new(EventKind::Disconnected, &info.endpoint)
                     .peer(&info.address)
+                    .local(pipe.local_address())
                     .cause("the handshake failed")
                     .value(pipe.descriptor())
             });
@@ -165,9 +167,11 @@ impl Core {
     /// Tells that this side closes a connection.
     pub(super) fn tell_closed(&self, st: &State, id: PipeId) {
         let pipe = st.pipes.pipe(id);
-        st.monitors.tell(|| {
-            Event::new(EventKind::Closed, &pipe.info.endpoint)
-                .peer(&pipe.info.address)
+        st.monitors.tell(|| Event {
+            // One that was not connected has no peer.
+            peer: pipe.is_up().then(|| pipe.info.address.clone()),
+            ..Event::new(EventKind::Closed, &pipe.info.endpoint)
+                .local(pipe.local_address())
                 .value(pipe.descriptor())
         });
     }

@@ -75,23 +75,23 @@ impl Socket {
     }
 
     /// Tells the sink how many messages wait in the queues of each connection
-    /// (`zmq_socket_monitor_pipes_stats`); false if there is none.
+    /// (`zmq_socket_monitor_pipes_stats`). `None` if there is no sink, else how many connections.
     #[doc(hidden)]
-    pub fn tell_queues(&self) -> bool {
+    pub fn tell_queues(&self) -> Option<usize> {
         let st = self.core.lock();
         if !st.monitors.is_observed() {
-            return false;
+            return None;
         }
         for (_, pipe) in st.pipes.iter() {
             st.monitors.tell(|| Event {
                 second: Some(pipe.queued_in() as u64),
-                dialed: pipe.dialer.is_some(),
+                local: pipe.local_address(),
                 ..Event::new(EventKind::PipesStats, &pipe.info.endpoint)
                     .peer(&pipe.info.address)
                     .value(pipe.queued_out() as u64)
             });
         }
-        true
+        Some(st.pipes.len())
     }
 
     /// Whether a ROUTER could send to the peer with this routing id now; `None` if there is none.

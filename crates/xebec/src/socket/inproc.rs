@@ -23,7 +23,8 @@ pub(super) fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     if !a_guard.pipes.contains(a_id) || a_guard.pipes.pipe(a_id).generation != generation {
         return;
     }
-    if !a.kind.accepts(b.kind) {
+    let lax = a_guard.options.are_for_c();
+    if !a.kind.accepts(b.kind) && !lax {
         let refuse = |st: &State, local, peer| {
             let why = HandshakeError::IncompatibleSocketType { local, peer };
             let event = || Event::new(EventKind::HandshakeFailedProtocol, endpoint).peer(endpoint);
@@ -117,8 +118,11 @@ impl Core {
         }
         let mut registry = self.ctx.inproc.lock();
         let bound = registry.bound.get(name).and_then(Weak::upgrade);
+        // libzmq does not look at types over inproc, and some of its programs rely on that.
+        let lax = self.lock_for_link().options.are_for_c();
         if let Some(bound) = &bound
             && !self.kind.accepts(bound.kind)
+            && !lax
         {
             let why = AddressErrorKind::Incompatible(
                 "the socket bound there is of a type that this one does not talk to",

@@ -316,7 +316,9 @@ impl Core {
         let (info, dialer) = (pipe.info.clone(), pipe.dialer);
         st.monitors.tell(|| Event {
             routing_id: Some(info.routing_id.clone()),
-            ..Event::new(EventKind::HandshakeSucceeded, &info.endpoint).peer(&info.address)
+            ..Event::new(EventKind::HandshakeSucceeded, &info.endpoint)
+                .peer(&info.address)
+                .local(st.pipes.pipe(id).local_address())
         });
         if let Some(dialer) = dialer.and_then(|index| st.dialers.get_mut(index)) {
             dialer.stage = Stage::Up;

@@ -149,7 +149,6 @@ impl Stream {
         }
     }
 
-    #[cfg(test)]
     /// Our end, in the same form.
     pub(crate) fn local_address(&self) -> String {
         let named = rustix::net::getsockname(&self.fd).ok();
