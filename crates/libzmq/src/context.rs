@@ -133,9 +133,7 @@ pub unsafe extern "C" fn zmq_ctx_set_ext(
     status(|| {
         // SAFETY: passed on to the caller.
         let (context, value) = unsafe { (context(this)?, bytes(value, len)?) };
-        let row = ContextOptions::spec(option)?;
-        let value = row.from_c(value)?;
-        Ok(context.configure(|options| row.set(options, &value))?)
+        Ok(context.set_c(option, value)?)
     })
 }
 
@@ -153,10 +151,11 @@ pub unsafe extern "C" fn zmq_ctx_get_ext(
     status(|| {
         // SAFETY: passed on to the caller.
         let context = unsafe { context(this)? };
-        let row = ContextOptions::spec(option)?;
-        let told = row.value(&context.options())?;
+        if value.is_null() || len.is_null() {
+            return Err(Errno::EFAULT);
+        }
         // SAFETY: passed on to the caller.
-        unsafe { crate::options::tell(row, &told, value, len) }
+        unsafe { crate::options::put(&context.tell_c(option, *len)?, value, len) }
     })
 }
 

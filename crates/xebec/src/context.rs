@@ -94,7 +94,13 @@ impl Shared {
     }
 
     pub(crate) fn max_message_size(&self) -> usize {
-        self.options.lock().max_message_size
+        // The largest number that C has for it stands for no limit, which libzmq has none of either.
+        let limit = self.options.lock().max_message_size;
+        if limit == i32::MAX as usize {
+            usize::MAX
+        } else {
+            limit
+        }
     }
 
     /// The background thread for a socket with this AFFINITY: the first of the mask that has the
@@ -450,7 +456,7 @@ impl ContextBuilder {
         self
     }
 
-    /// The largest frame in bytes that any socket accepts; 2 GiB less a byte unless set.
+    /// The largest frame in bytes that any socket accepts; no limit unless set.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.options.max_message_size = bytes;
         self

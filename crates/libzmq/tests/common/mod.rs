@@ -70,7 +70,14 @@ impl Libzmq {
         // Tests that run at the same time may want the same program.
         let part = folder.join(format!("{name}.{}", unique()));
         let mut cc = self.cc();
-        cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", "-pthread"]);
+        cc.args([
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-g",
+            "-pthread",
+        ]);
         cc.arg("-o").arg(&part).arg(source).arg("-lzmq");
         let output = output(&mut cc);
         assert!(output.status.success(), "{cc:?}:\n{}", text(&output.stderr));
@@ -81,7 +88,9 @@ impl Libzmq {
 
     /// Makes the command run with this library, whichever its program was linked to.
     pub fn under(self, command: &mut Command) {
-        command.env_remove("LD_PRELOAD").env_remove("LD_LIBRARY_PATH");
+        command
+            .env_remove("LD_PRELOAD")
+            .env_remove("LD_LIBRARY_PATH");
         if self == Libzmq::Ours {
             command.env("LD_LIBRARY_PATH", our_folder());
         }
@@ -144,7 +153,11 @@ fn unique() -> String {
 pub fn run(command: &mut Command) -> Output {
     let output = output(command);
     let said = [text(&output.stdout), text(&output.stderr)].concat();
-    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{said}",
+        output.status
+    );
     output
 }
 

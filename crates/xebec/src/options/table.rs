@@ -793,7 +793,8 @@ option_table! {
         /// How many sockets the context may have at a time.
         "ZMQ_MAX_SOCKETS" 2 => max_sockets(usize): usize = 1023,
             { valid: from(1), effect: Now, };
-        /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more.
+        /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more; the default,
+        /// the largest number, stands for no limit.
         "ZMQ_MAX_MSGSZ" 5 => max_message_size(usize): usize = INT as usize,
             { unit: InBytes, };
         /// Whether its sockets have IPV6 from the start.

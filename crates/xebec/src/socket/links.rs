@@ -151,9 +151,11 @@ impl Core {
         if pipes.is_empty() {
             return Err(AddressError::new(text, AddressErrorKind::NotFound));
         }
-        pipes
-            .into_iter()
-            .for_each(|id| self.leave(st, id, st.options.linger));
+        for id in pipes {
+            // What nobody was bound to take is gone with the wish for it.
+            st.pipes.pipe_mut(id).awaits = false;
+            self.leave(st, id, st.options.linger);
+        }
         self.settle(st);
         Ok(())
     }
