@@ -39,6 +39,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
+mod auth;
 mod buffer;
 mod channel;
 mod conn;
@@ -62,6 +63,7 @@ mod sys;
 mod topics;
 mod transport;
 
+pub use auth::{AuthError, AuthStats, Authenticator, Decision, Policy, PolicyError};
 pub use bytes::Bytes;
 pub use context::{Context, ContextBuilder};
 pub use endpoint::{
@@ -82,7 +84,8 @@ pub use socket::typed::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream,
 pub use socket::{Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;
-pub use zmtp::{Metadata, SocketType, Version};
+pub use zmtp::zap::Request as ZapRequest;
+pub use zmtp::{Credentials, Metadata, MetadataError, PublicKey, Secret, SocketType, Version};
 
 /// The README's programs, compiled and run as documentation tests.
 #[cfg(doctest)]

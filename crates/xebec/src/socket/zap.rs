@@ -17,7 +17,7 @@
 //! | PLAIN server | always | refused |
 //! | CURVE server | unless ZAP_ENFORCE_DOMAIN is set and ZAP_DOMAIN is not | allowed, unless ZAP_ENFORCE_DOMAIN |
 //!
-//! In a context that has, or had, an authenticator, nobody is allowed
+//! In a context that has, or had, an [`Authenticator`](crate::Authenticator), nobody is allowed
 //! for want of a handler.
 
 use std::sync::{Arc, Weak};
