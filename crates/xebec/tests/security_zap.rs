@@ -197,9 +197,16 @@ fn refused(case: Refusal) {
     let (handler, (server, endpoint, monitor)) = (handler(&context), server(&context, guarded()));
     let (client, clients) = client(&endpoint);
     recv(&handler);
+    let reason = case
+        .reply
+        .frame(3)
+        .map(|text| text.to_string_lossy().into_owned());
     send(&handler, case.reply);
     let event = expect(&monitor, case.kind, case.value);
-    assert!(event.cause.is_some() && event.peer.is_some(), "{event}");
+    assert!(event.peer.is_some(), "{event}");
+    if let (Some(reason), HandshakeFailedAuth) = (reason, event.kind) {
+        assert!(event.cause.unwrap().contains(&reason), "says why");
+    }
     match case.told {
         Some(status) => {
             expect(&clients, HandshakeFailedAuth, status);
@@ -233,7 +240,7 @@ macro_rules! refusals {
 }
 
 refusals! {
-    an_authentication_failure: [b"1.0", b"1", b"400", b"no", b"", b""] => HandshakeFailedAuth 400, told 400;
+    an_authentication_failure: [b"1.0", b"1", b"400", b"not one of us", b"", b""] => HandshakeFailedAuth 400, told 400;
     an_internal_error: [b"1.0", b"1", b"500", b"no", b"", b""] => HandshakeFailedAuth 500, told 500;
     a_wrong_version: [b"1.1", b"1", b"200", b"OK", b"", b""] => HandshakeFailedProtocol 0x2000_0003;
     a_wrong_request_id: [b"1.0", b"2", b"200", b"OK", b"", b""] => HandshakeFailedProtocol 0x2000_0002;

@@ -465,14 +465,14 @@ fn half_open_slot(
     options: &Options,
     stream: &Stream,
 ) -> Result<Option<Slot>, &'static str> {
-    match stream.peer_ip() {
-        Some(address) if mechanism(options) != Mechanism::Null => match half_open.enter(address) {
-            None => Err(
-                "too many connections from the peer's address are in their handshake (256): it may try again",
-            ),
-            slot => Ok(slot),
-        },
-        _ => Ok(None),
+    if mechanism(options) == Mechanism::Null {
+        return Ok(None);
+    }
+    match stream.peer_ip().map(|address| half_open.enter(address)) {
+        Some(None) => Err(
+            "too many connections from the peer's address are in their handshake (256): it may try again",
+        ),
+        slot => Ok(slot.flatten()),
     }
 }
 
