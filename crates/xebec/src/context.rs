@@ -7,12 +7,16 @@
 //! it must not use it otherwise.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rustix::process::Pid;
+use rustix::thread::CpuSet;
 use zmtp::SocketType;
 
 use crate::error::SocketError;
@@ -21,10 +25,15 @@ use crate::options::{ContextOptions, OptionError, Options};
 use crate::socket::{Core, Socket};
 use crate::transport::resolve::Resolver;
 
+/// What a background thread runs first.
+type Hook = dyn Fn(&ContextOptions) -> io::Result<()> + Send + Sync;
+
 /// What the sockets of a context share.
 pub(crate) struct Shared {
-    options: ContextOptions,
-    threads: Mutex<Vec<(Arc<IoThread>, JoinHandle<()>)>>,
+    /// Written with `threads` held, so that the threads start with what was set before them.
+    options: Mutex<ContextOptions>,
+    hook: Option<Arc<Hook>>,
+    threads: Mutex<Vec<Running>>,
     sockets: Mutex<Account>,
     /// Told whenever a socket is gone for good.
     gone: Condvar,
@@ -40,11 +49,16 @@ pub(crate) struct Shared {
     process: Pid,
 }
 
+type Running = (Arc<IoThread>, JoinHandle<()>);
+
 #[derive(Default)]
 struct Account {
     live: HashMap<u64, Weak<Core>>,
     terminated: bool,
 }
+
+/// The nice value of what is served first.
+const HIGHEST: i32 = -20;
 
 /// The inproc endpoints of a context.
 #[derive(Default)]
@@ -70,7 +84,7 @@ impl Shared {
     }
 
     pub(crate) fn max_message_size(&self) -> usize {
-        self.options.max_message_size
+        self.options.lock().max_message_size
     }
 
     /// The background thread for a socket with this AFFINITY: the first of the mask that has the
@@ -81,9 +95,7 @@ impl Shared {
     pub(crate) fn io_thread(&self, affinity: u64) -> Result<Arc<IoThread>, SocketError> {
         let mut threads = self.threads.lock();
         if threads.is_empty() {
-            for n in 0..self.options.io_threads.max(1) {
-                threads.push(IoThread::start(n).map_err(SocketError::System)?);
-            }
+            *threads = self.start_threads().map_err(SocketError::System)?;
         }
         let allowed = |n: usize| affinity == 0 || (n < 64 && affinity & (1 << n) != 0);
         let chosen = threads
@@ -100,21 +112,74 @@ impl Shared {
         Ok(thread.clone())
     }
 
+    /// All of them, or none.
+    fn start_threads(&self) -> io::Result<Vec<Running>> {
+        let options = Arc::new(self.options.lock().clone());
+        let mut threads = Vec::new();
+        for n in 0..options.io_threads.max(1) {
+            let name = match options.thread_name_prefix.as_str() {
+                "" => format!("xebec-io/{n}"),
+                // The builder may have taken a zero byte, with which no thread can be named.
+                prefix => format!("{}/io/{n}", prefix.replace('\0', "")),
+            };
+            let (options, hook) = (options.clone(), self.hook.clone());
+            match IoThread::start(name, move || set_up(&options, hook.as_deref())) {
+                Ok(running) => threads.push(running),
+                Err(error) => {
+                    stop(threads);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(threads)
+    }
+
+    fn check(&self, options: &ContextOptions) -> Result<(), OptionError> {
+        options.check()?;
+        if options.thread_sched_policy.is_some() && self.hook.is_none() {
+            return Err(OptionError::Unsupported {
+                name: "ZMQ_THREAD_SCHED_POLICY",
+                reason: "without a hook that makes the system call (ContextBuilder::on_thread_start)",
+            });
+        }
+        Ok(())
+    }
+
+    fn configure<E: From<OptionError>>(
+        &self,
+        change: impl FnOnce(&mut ContextOptions) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let threads = self.threads.lock();
+        let before = self.options.lock().clone();
+        let mut options = before.clone();
+        change(&mut options)?;
+        self.check(&options)?;
+        if !threads.is_empty() {
+            options.check_late(&before)?;
+        }
+        *self.options.lock() = options;
+        Ok(())
+    }
+
     fn socket(
         self: &Arc<Self>,
         kind: SocketType,
         mut options: Options,
     ) -> Result<Arc<Core>, SocketError> {
-        self.options.check().map_err(SocketError::Option)?;
-        if self.options.ipv6 {
+        let ours = self.options.lock().clone();
+        self.check(&ours).map_err(SocketError::Option)?;
+        if ours.ipv6 {
             options.ipv6 = true;
+        }
+        if !ours.blocky && options.linger.is_none() {
+            options.linger = Some(Duration::ZERO);
         }
         let mut account = self.sockets.lock();
         if account.terminated {
             return Err(SocketError::Terminated);
         }
-        if account.live.len() >= self.options.max_sockets {
-            return Err(SocketError::TooMany(self.options.max_sockets));
+        if account.live.len() >= ours.max_sockets {
+            return Err(SocketError::TooMany(ours.max_sockets));
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let core = Core::new(self, id, kind, options)?;
@@ -158,15 +223,36 @@ impl Drop for Shared {
             // They are the parent's; here there is nobody to join.
             return std::mem::forget(threads);
         }
-        threads.iter().for_each(|(thread, _)| thread.stop());
-        for (_, handle) in threads {
-            // The last socket may end on a background thread, which cannot wait for itself.
-            if handle.thread().id() != std::thread::current().id() {
-                // A panic there has been reported by the panic hook already.
-                let _ = handle.join();
-            }
+        stop(threads);
+    }
+}
+
+fn stop(threads: Vec<Running>) {
+    threads.iter().for_each(|(thread, _)| thread.stop());
+    for (_, handle) in threads {
+        // The last socket may end on a background thread, which cannot wait for itself.
+        if handle.thread().id() != std::thread::current().id() {
+            // A panic there has been reported by the panic hook already.
+            let _ = handle.join();
         }
     }
+}
+
+/// What a background thread does before it serves: the THREAD options.
+fn set_up(options: &ContextOptions, hook: Option<&Hook>) -> io::Result<()> {
+    if !options.thread_affinity.is_empty() {
+        let mut cpus = CpuSet::new();
+        for &cpu in &options.thread_affinity {
+            cpus.set(cpu as usize);
+        }
+        rustix::thread::sched_setaffinity(None, &cpus)?;
+    }
+    // SCHED_FIFO and SCHED_RR have priorities of their own, which are for the hook to set.
+    let realtime = matches!(options.thread_sched_policy, Some(1 | 2));
+    if options.thread_priority.is_some_and(|priority| priority > 0) && !realtime {
+        rustix::process::setpriority_process(Some(rustix::thread::gettid()), HIGHEST)?;
+    }
+    hook.map_or(Ok(()), |hook| hook(options))
 }
 
 /// Held by every [`Context`] and [`Socket`] of the application; the last to go waits for what
@@ -196,7 +282,10 @@ impl Context {
 
     /// Settings for a context.
     pub fn builder() -> ContextBuilder {
-        ContextBuilder(ContextOptions::default())
+        ContextBuilder {
+            options: ContextOptions::default(),
+            hook: None,
+        }
     }
 
     /// A context with the given options, such as those of a configuration file.
@@ -204,8 +293,10 @@ impl Context {
     /// # Errors
     /// When one of them is not valid.
     pub fn with_options(options: ContextOptions) -> Result<Self, OptionError> {
-        options.check()?;
-        Ok(ContextBuilder(options).build())
+        let context = Context::builder().options(options).build();
+        let shared = &context.0.0;
+        shared.check(&shared.options.lock())?;
+        Ok(context)
     }
 
     /// Makes an untyped socket with default options. The types in this crate's root, such as
@@ -228,6 +319,48 @@ impl Context {
             self.0.0.socket(kind, options)?,
             self.0.clone(),
         ))
+    }
+
+    /// A copy of the context's options.
+    pub fn options(&self) -> ContextOptions {
+        self.0.0.options.lock().clone()
+    }
+
+    /// Changes options, for sockets to come; see [`Effect`](crate::Effect) for what is fixed once
+    /// there was a socket. `change` must not use the context.
+    ///
+    /// # Errors
+    /// Whatever `change` returns, or that an option is not valid or comes too late; then nothing is
+    /// changed.
+    pub fn configure<E: From<OptionError>>(
+        &self,
+        change: impl FnOnce(&mut ContextOptions) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.0.0.configure(change)
+    }
+
+    /// Sets an option by its name, such as `"max_sockets"` or `"ZMQ_MAX_SOCKETS"`, from text.
+    ///
+    /// # Errors
+    /// As [`configure`](Self::configure).
+    pub fn set(&self, name: &str, value: &str) -> Result<(), OptionError> {
+        self.configure(|options| options.set(name, value))
+    }
+
+    /// Sets an option from what `zmq_ctx_set_ext` gets; `zmq_ctx_set` passes the bytes of an `int`.
+    ///
+    /// # Errors
+    /// As [`configure`](Self::configure) (EINVAL).
+    pub fn set_c(&self, number: i32, bytes: &[u8]) -> Result<(), OptionError> {
+        self.configure(|options| options.set_c(number, bytes))
+    }
+
+    /// What `zmq_ctx_get_ext` tells of an option; see [`ContextOptions::tell_c`].
+    ///
+    /// # Errors
+    /// EINVAL, with the reason.
+    pub fn tell_c(&self, number: i32, room: usize) -> Result<Vec<u8>, OptionError> {
+        self.0.0.options.lock().tell_c(number, room)
     }
 
     /// Makes every call on the context's sockets end with an error, those that block now
@@ -260,39 +393,67 @@ impl Default for Context {
     }
 }
 
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Context({} sockets)", self.sockets())
     }
 }
 
 /// Settings for a [`Context`] (`zmq_ctx_set`).
-#[derive(Clone, Debug)]
-pub struct ContextBuilder(ContextOptions);
+#[derive(Clone)]
+pub struct ContextBuilder {
+    options: ContextOptions,
+    hook: Option<Arc<Hook>>,
+}
+
+impl fmt::Debug for ContextBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hook = self.hook.is_some();
+        write!(f, "ContextBuilder({:?}, hook: {hook})", self.options)
+    }
+}
 
 impl ContextBuilder {
+    /// All options at once, instead of those set so far.
+    pub fn options(mut self, options: ContextOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// What each background thread runs before it serves, once the other THREAD options are
+    /// applied: what only unsafe code can ask of the system, such as THREAD_SCHED_POLICY or the
+    /// signals that the thread is not to take. It must not use the context. If it fails, the
+    /// context's first socket is not made.
+    pub fn on_thread_start(
+        mut self,
+        hook: impl Fn(&ContextOptions) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
     /// The number of background threads, 1 unless set. They do I/O only for sockets whose
     /// application is away; more than one pays from some gigabytes per second on.
     pub fn io_threads(mut self, threads: usize) -> Self {
-        self.0.io_threads = threads;
+        self.options.io_threads = threads;
         self
     }
 
     /// The most sockets at a time, 1023 unless set.
     pub fn max_sockets(mut self, sockets: usize) -> Self {
-        self.0.max_sockets = sockets;
+        self.options.max_sockets = sockets;
         self
     }
 
     /// The largest frame in bytes that any socket accepts; 2 GiB less a byte unless set.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
-        self.0.max_message_size = bytes;
+        self.options.max_message_size = bytes;
         self
     }
 
     /// Whether sockets have the option IPV6 from the start; no unless set.
     pub fn ipv6(mut self, on: bool) -> Self {
-        self.0.ipv6 = on;
+        self.options.ipv6 = on;
         self
     }
 
@@ -301,7 +462,8 @@ impl ContextBuilder {
     /// that says why; [`Context::with_options`] says so at once.
     pub fn build(self) -> Context {
         let shared = Arc::new(Shared {
-            options: self.0,
+            options: Mutex::new(self.options),
+            hook: self.hook,
             threads: Mutex::new(Vec::new()),
             sockets: Mutex::new(Account::default()),
             gone: Condvar::new(),

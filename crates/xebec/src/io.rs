@@ -10,6 +10,7 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -68,8 +69,11 @@ impl State {
 }
 
 impl IoThread {
-    /// Starts a thread named `xebec-io/N`.
-    pub(crate) fn start(n: usize) -> io::Result<(Arc<IoThread>, JoinHandle<()>)> {
+    /// Starts a thread that serves once `set_up`, which it runs, has succeeded.
+    pub(crate) fn start(
+        name: String,
+        set_up: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<(Arc<IoThread>, JoinHandle<()>)> {
         let thread = Arc::new(IoThread {
             set: EventSet::new()?,
             wake: Wake::new()?,
@@ -84,9 +88,19 @@ impl IoThread {
         });
         thread.set.add_level(&thread.wake, WAKE)?;
         let background = thread.clone();
-        let handle = std::thread::Builder::new()
-            .name(format!("xebec-io/{n}"))
-            .spawn(move || background.run())?;
+        let (tell, told) = mpsc::channel();
+        let handle = std::thread::Builder::new().name(name).spawn(move || {
+            let done = set_up();
+            let serve = done.is_ok();
+            // Somebody waits for it, below.
+            let _ = tell.send(done);
+            if serve {
+                background.run();
+            }
+        })?;
+        // It hangs up without a word only if a hook panicked, which was reported then.
+        told.recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the hook of the I/O thread panicked")))?;
         Ok((thread, handle))
     }
 

@@ -44,7 +44,6 @@ impl Lease {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn is_armed(&self) -> bool {
         self.armed
     }

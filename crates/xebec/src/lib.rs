@@ -75,7 +75,7 @@ pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
     AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
     ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop,
-    Role, RouterNotify, Rules, Unit, Valid, Value, reference as options_reference,
+    Role, RouterNotify, Rules, Told, Unit, Valid, Value, reference as options_reference,
 };
 pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};

@@ -337,7 +337,7 @@ fn waiting_times_change_for_the_next_call() {
     assert!(before.elapsed() >= Duration::from_millis(30));
 }
 
-// ---- AFFINITY, when the socket is made ----
+// ---- AFFINITY, until the first bind or connect ----
 
 /// How many other sets each set of descriptors (epoll) of this process watches, where any: an I/O
 /// thread's set watches those of its sockets.
@@ -398,16 +398,36 @@ fn affinity_that_leaves_no_thread_is_refused() {
     assert!(error.to_string().contains("ZMQ_AFFINITY"), "{error}");
 }
 
+/// Programs in C make the socket first and set its options then.
 #[test]
-fn affinity_cannot_be_changed() {
-    let context = Context::new();
-    let pull = socket_with(&context, Pull, options().affinity(1));
-    assert_eq!(
-        pull.set("affinity", "any"),
-        Err(OptionError::Late("ZMQ_AFFINITY"))
-    );
-    assert_eq!(pull.set("affinity", "1"), Ok(()));
-    assert_eq!(pull.options().affinity, 1);
+fn affinity_can_be_changed_until_the_first_bind() {
+    life::in_child("affinity_can_be_changed_until_the_first_bind", || {
+        let context = Context::builder().io_threads(2).build();
+        let (pull, push) = (socket(&context, Pull), socket(&context, Push));
+        // A caller that waits has the lease meanwhile.
+        recv_nothing(&pull);
+        for (affinity, expected) in [("1", &[2][..]), ("2", &[1, 1]), ("1", &[2]), ("2", &[1, 1])] {
+            pull.set("affinity", affinity).unwrap();
+            push.set("affinity", "1").unwrap();
+            assert_eq!(watched_sets(), expected, "{affinity}");
+        }
+        let error = pull.set("affinity", "4").unwrap_err();
+        assert!(matches!(error, OptionError::Invalid { .. }), "{error}");
+        assert_eq!(pull.options().affinity, 2);
+        push.connect(&pull.bind("tcp://127.0.0.1:*").unwrap())
+            .unwrap();
+        let error = pull.set("affinity", "1").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "ZMQ_AFFINITY can be changed no more: \
+             set it before the socket's first bind or connect"
+        );
+        pull.set("affinity", "2").unwrap();
+        // Nobody waits: the thread that it moved to takes the message in.
+        send(&push, "there");
+        eventually("the message is there", || pull.stats().queued_in == 1);
+        assert_eq!(recv_text(&pull), ["there"]);
+    });
 }
 
 /// Nothing is changed when anything is refused.

@@ -21,6 +21,7 @@ mod tests;
 mod value;
 
 use std::fmt;
+use std::time::Duration;
 
 use zmtp::SocketType;
 
@@ -30,7 +31,8 @@ pub use filter::{
 };
 pub use reference::reference;
 pub use table::{
-    CONTEXT_OPTIONS, ContextOptions, Effect, OPTIONS, OptionSpec, Options, Role, Rules, Unit, Valid,
+    CONTEXT_OPTIONS, ContextOptions, Effect, OPTIONS, OptionSpec, Options, Role, Rules, Told, Unit,
+    Valid,
 };
 pub use value::{Form, Value};
 
@@ -61,6 +63,8 @@ pub enum OptionError {
     },
     /// The option tells something and cannot be set; ask the socket for it.
     ReadOnly(&'static str),
+    /// The C interface tells nothing of the option, which can only be set.
+    Untold(&'static str),
     /// The option does something and has no value: use the socket's method.
     Action(&'static str),
     /// Sockets of this type do not have the option.
@@ -79,8 +83,20 @@ pub enum OptionError {
         /// The kind that it has.
         expected: &'static str,
     },
-    /// The option is given to a socket when it is made, and cannot be changed.
-    Late(&'static str),
+    /// The option is fixed by now.
+    Late {
+        /// The option.
+        name: &'static str,
+        /// What it had to come before.
+        before: &'static str,
+    },
+    /// The system refuses what it takes to honour the option.
+    System {
+        /// The option.
+        name: &'static str,
+        /// What the system says.
+        cause: String,
+    },
     /// The value is not one that the option may have.
     Invalid {
         /// The option.
@@ -118,6 +134,13 @@ impl<O: 'static> OptionSpec<O> {
         self.rules.sockets.is_empty() || self.rules.sockets.contains(&socket)
     }
 
+    /// What the C interface does with the option on a socket of this type, if it takes it at all:
+    /// true if the socket has it, false if it is kept there without effect.
+    pub fn in_c(&self, socket: SocketType) -> Option<bool> {
+        let kept = self.rules.kept.contains(&socket);
+        (self.concerns(socket) || kept).then(|| self.concerns(socket))
+    }
+
     /// An error if sockets of this type do not have the option.
     pub fn permit(&self, socket: SocketType) -> Result<(), OptionError> {
         if self.concerns(socket) {
@@ -135,22 +158,29 @@ impl<O: 'static> OptionSpec<O> {
         let name = self.c_name;
         match self.rules.role {
             Role::Value => Ok(()),
-            Role::ReadOnly => Err(OptionError::ReadOnly(name)),
+            Role::ReadOnly | Role::Constant(_) => Err(OptionError::ReadOnly(name)),
             Role::Action => Err(OptionError::Action(name)),
             Role::Refused(reason) => Err(OptionError::Unsupported { name, reason }),
         }
     }
 
-    /// The value that `options` have. Fails as [`OptionSpec::settable`] does.
+    /// The value that `options` have, or a number that is always the same. Fails as
+    /// [`OptionSpec::settable`] does.
     pub fn value(&self, options: &O) -> Result<Value, OptionError> {
-        self.settable()?;
+        if !matches!(self.rules.role, Role::Constant(_)) {
+            self.settable()?;
+        }
         Ok((self.read)(options))
     }
 
     /// Sets the value in `options`.
     pub fn set(&self, options: &mut O, value: &Value) -> Result<(), OptionError> {
         self.settable()?;
-        (self.write)(options, value, &self.rules).map_err(|fault| match fault {
+        let rules = match (self.is_c)(options) {
+            true => self.rules.in_c(),
+            false => self.rules,
+        };
+        (self.write)(options, value, &rules).map_err(|fault| match fault {
             Fault::WrongType => OptionError::WrongType {
                 name: self.c_name,
                 expected: self.rust_type,
@@ -178,8 +208,40 @@ impl<O: 'static> OptionSpec<O> {
             Form::Int64 | Form::UInt64 => Value::Int(int64().map_err(wrong_length)?),
             Form::Ids if bytes.is_empty() => Value::Bytes(Default::default()),
             Form::Ids => Value::Int(int32().map_err(wrong_length)?.cast_unsigned().into()),
-            Form::Bytes | Form::Text | Form::Texts => Value::from(bytes),
+            Form::Label if bytes.len() == size_of::<i32>() => {
+                Value::Int(int32().map_err(wrong_length)?.into())
+            }
+            Form::Bytes | Form::Text | Form::Label | Form::Texts => Value::from(bytes),
         })
+    }
+
+    /// What `zmq_getsockopt` puts into a buffer of `room` bytes: the value's bytes, which may be
+    /// fewer; fill the rest with zeros.
+    ///
+    /// # Errors
+    /// When the C interface tells nothing of the option, or the buffer has another size than it must
+    /// have (EINVAL in either case).
+    pub fn tell_c(&self, value: &Value, room: usize) -> Result<Vec<u8>, OptionError> {
+        let untold = || OptionError::Untold(self.c_name);
+        let bytes = match (self.form, value) {
+            // As an `int`: what its digits say, if it begins with any.
+            (Form::Label, Value::Text(text)) if room == size_of::<i32>() => {
+                let end = text.find(|c: char| !c.is_ascii_digit() && c != '-');
+                let number: i32 = text[..end.unwrap_or(text.len())].parse().unwrap_or(0);
+                number.to_ne_bytes().to_vec()
+            }
+            _ => self.to_c(value).ok_or_else(untold)?,
+        };
+        match self.rules.told {
+            Told::Exactly if bytes.len() == room => Ok(bytes),
+            Told::Padded if bytes.len() <= room => Ok(bytes),
+            Told::Never => Err(untold()),
+            _ => Err(OptionError::Invalid {
+                name: self.c_name,
+                given: format!("a buffer of {room} bytes"),
+                valid: format!("{} bytes", bytes.len()),
+            }),
+        }
     }
 
     /// The bytes that the C interface tells for a value (`zmq_getsockopt`); `None` for an option
@@ -245,6 +307,21 @@ fn check<O: Default + Clone + 'static>(
     Ok(())
 }
 
+/// Of what has its effect early, nothing may have changed.
+fn check_late<O: 'static>(
+    table: &'static [OptionSpec<O>],
+    now: &O,
+    then: &O,
+    before: &'static str,
+) -> Result<(), OptionError> {
+    let early = table.iter().filter(|row| row.rules.effect == Effect::Early);
+    let mut changed = early.filter(|row| (row.read)(now) != (row.read)(then));
+    changed.next().map_or(Ok(()), |row| {
+        let name = row.c_name;
+        Err(OptionError::Late { name, before })
+    })
+}
+
 impl Options {
     /// The row of the option with this number or name.
     pub fn spec<'a>(
@@ -274,22 +351,49 @@ impl Options {
         Self::spec(key)?.value(self)
     }
 
-    /// An error if an option that a socket gets when it is made is not what it was then.
-    pub(crate) fn check_late(&self, before: &Options) -> Result<(), OptionError> {
-        for row in OPTIONS
-            .iter()
-            .filter(|row| row.rules.effect == Effect::Made)
-        {
-            if (row.read)(self) != (row.read)(before) {
-                return Err(OptionError::Late(row.c_name));
-            }
-        }
-        Ok(())
+    /// An error if an option that is fixed at the first bind or connect is not what it was then.
+    pub(crate) fn check_late(&self, then: &Options) -> Result<(), OptionError> {
+        check_late(OPTIONS, self, then, "the socket's first bind or connect")
     }
 
     /// An error unless a socket of this type can honour every option that is not at its default.
     pub fn check_for(&self, socket: SocketType) -> Result<(), OptionError> {
-        check(OPTIONS, self, |row| row.permit(socket))
+        check(OPTIONS, self, |row| {
+            match self.is_c && row.in_c(socket).is_some() {
+                true => Ok(()),
+                false => row.permit(socket),
+            }
+        })
+    }
+
+    /// The options of a socket that is made for a program in C, where some things are as libzmq has
+    /// them and nowhere documented: routing ids may begin with a zero byte, what a type does not
+    /// have may be kept without effect (see [`OptionSpec::in_c`]), and subscribers do not linger.
+    pub fn for_c(socket: SocketType) -> Self {
+        let options = Options {
+            is_c: true,
+            ..Options::new()
+        };
+        match socket {
+            SocketType::Sub | SocketType::Xsub => options.linger(Duration::ZERO),
+            _ => options,
+        }
+    }
+
+    /// Takes away what sockets of this type do not have, if the C interface left any of it there.
+    pub(crate) fn take_kept(&mut self, socket: SocketType) -> Option<Box<Options>> {
+        if !self.is_c {
+            return None;
+        }
+        let given = self.clone();
+        self.put_kept(socket, &Options::new());
+        (*self != given).then(|| Box::new(given))
+    }
+
+    /// Puts back what was [taken away](Self::take_kept).
+    pub(crate) fn put_kept(&mut self, socket: SocketType, kept: &Options) {
+        let rows = OPTIONS.iter().filter(|row| !row.concerns(socket));
+        rows.for_each(|row| (row.copy)(self, kept));
     }
 }
 
@@ -313,6 +417,28 @@ impl ContextOptions {
     /// The value of an option in its natural form.
     pub fn value<'a>(&self, key: impl Into<OptionKey<'a>>) -> Result<Value, OptionError> {
         Self::spec(key)?.value(self)
+    }
+
+    /// Sets an option from what `zmq_ctx_set_ext` gets; `zmq_ctx_set` passes the bytes of an `int`.
+    pub fn set_c(&mut self, number: i32, bytes: &[u8]) -> Result<(), OptionError> {
+        let row = Self::spec(number)?;
+        row.settable()?;
+        row.set(self, &row.from_c(bytes)?)
+    }
+
+    /// What `zmq_ctx_get_ext` tells of an option in a buffer of `room` bytes (see
+    /// [`OptionSpec::tell_c`]); `zmq_ctx_get` has one for an `int`. The number 3 is THREAD_PRIORITY
+    /// when it is set and SOCKET_LIMIT when it is asked for, as in libzmq.
+    pub fn tell_c(&self, number: i32, room: usize) -> Result<Vec<u8>, OptionError> {
+        let mut rows = CONTEXT_OPTIONS.iter().filter(|row| row.number == number);
+        let told = rows.find(|row| row.rules.told != Told::Never);
+        let row = told.map_or_else(|| Self::spec(number), Ok)?;
+        row.tell_c(&row.value(self)?, room)
+    }
+
+    /// An error if an option that is fixed when the first socket is made is not what it was then.
+    pub(crate) fn check_late(&self, then: &ContextOptions) -> Result<(), OptionError> {
+        check_late(CONTEXT_OPTIONS, self, then, "the context's first socket")
     }
 
     /// An error unless every option that is not at its default is valid.
@@ -352,6 +478,9 @@ impl fmt::Display for OptionError {
             OptionError::ReadOnly(name) => {
                 write!(f, "{name} cannot be set; ask the socket for it")
             }
+            OptionError::Untold(name) => {
+                write!(f, "{name} can be set and not be asked for")
+            }
             OptionError::Action(name) => {
                 write!(
                     f,
@@ -369,11 +498,9 @@ impl fmt::Display for OptionError {
             OptionError::WrongType { name, expected } => {
                 write!(f, "{name} takes a value of type {expected}")
             }
-            OptionError::Late(name) => {
-                write!(
-                    f,
-                    "{name} is given to a socket when it is made; make another"
-                )
+            OptionError::System { name, cause } => write!(f, "{name} cannot be honoured: {cause}"),
+            OptionError::Late { name, before } => {
+                write!(f, "{name} can be changed no more: set it before {before}")
             }
             OptionError::Invalid { name, given, valid } => {
                 write!(f, "{given:?} is not valid for {name}: {valid}")

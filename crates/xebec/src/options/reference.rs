@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{CONTEXT_OPTIONS, Effect, OPTIONS, OptionSpec, Options, Role};
+use super::table::{CONTEXT_OPTIONS, Effect, OPTIONS, OptionSpec, Options, Role, Told};
 use super::value::{Form, Value};
 use super::{ContextOptions, names};
 
@@ -79,18 +79,13 @@ impl<O: 'static> OptionSpec<O> {
         );
     }
 
-    /// The columns that only sockets have.
-    fn where_and_when(&self, out: &mut String) {
-        let sockets = match self.rules.sockets {
-            [] => "all".to_owned(),
-            sockets => names(sockets),
+    /// The column that says when it takes effect: for what comes next, or until what comes first.
+    fn when(&self, out: &mut String, next: &str, first: &str) {
+        let _ = match self.rules.effect {
+            Effect::Now => write!(out, " at once |"),
+            Effect::Next => write!(out, " {next} |"),
+            Effect::Early => write!(out, " until {first} |"),
         };
-        let effect = match self.rules.effect {
-            Effect::Now => "at once",
-            Effect::Next => "next bind or connect",
-            Effect::Made => "when the socket is made",
-        };
-        let _ = write!(out, " {effect} | {sockets} |");
     }
 
     fn number_text(&self) -> String {
@@ -108,7 +103,9 @@ Each option is set by name in three places: `Options::new().rcvhwm(10)` in Rust,
 the command line, and `zmq_setsockopt` with the constant in C. Times are numbers in the unit shown, or
 have their own unit (`250ms`, `2s`). What takes effect at the next bind or connect leaves what is
 already bound or connected as it is. An option that is not honoured, or that sockets of the type do
-not have, is refused (EINVAL), never ignored.
+not have, is refused (EINVAL), never ignored. There are two exceptions: the few that are there for
+transports still to come, which say so, and in C those that libzmq takes on a type of socket where they
+do nothing, such as CONFLATE on a REP.
 
 This page is generated from the table in `crates/xebec/src/options/table.rs`.
 ";
@@ -124,19 +121,50 @@ pub fn reference() -> String {
     );
     for row in &values {
         row.row(&mut out, &Options::default());
-        row.where_and_when(&mut out);
-        out.push('\n');
+        row.when(
+            &mut out,
+            "next bind or connect",
+            "the first bind or connect",
+        );
+        let sockets = match row.rules.sockets {
+            [] => "all".to_owned(),
+            sockets => names(sockets),
+        };
+        let _ = writeln!(out, " {sockets} |");
     }
 
     out.push_str(
         "\n## Contexts\n\n\
-         | option | C constant | Rust type | default | valid | meaning |\n\
-         |---|---|---|---|---|---|\n",
+         | option | C constant | Rust type | default | valid | meaning | takes effect |\n\
+         |---|---|---|---|---|---|---|\n",
     );
-    for row in CONTEXT_OPTIONS {
+    let (values, constants): (Vec<_>, Vec<_>) =
+        CONTEXT_OPTIONS.iter().partition(|row| row.has_field);
+    for row in values {
         row.row(&mut out, &ContextOptions::default());
+        row.when(
+            &mut out,
+            "next socket or connection",
+            "the first socket is made",
+        );
         out.push('\n');
     }
+    section(&mut out, "Told by the context", &constants, |row| {
+        Some(row.doc)
+    });
+    let untold = OPTIONS
+        .iter()
+        .filter(|row| row.rules.role == Role::Value && row.rules.told == Told::Never);
+    let untold: Vec<_> = untold.map(|row| row.name()).collect();
+    let _ = write!(
+        out,
+        "\n## Not told in C\n\n`zmq_getsockopt` refuses these, as in libzmq:\n\n{}.\n",
+        untold
+            .chunks(5)
+            .map(|names| names.join(", "))
+            .collect::<Vec<_>>()
+            .join(",\n"),
+    );
     section(&mut out, "Told by the socket", &others, |row| {
         (row.rules.role == Role::ReadOnly).then_some(row.doc)
     });
@@ -150,11 +178,11 @@ pub fn reference() -> String {
     out
 }
 
-fn section(
+fn section<O: 'static>(
     out: &mut String,
     title: &str,
-    rows: &[&OptionSpec],
-    says: impl Fn(&OptionSpec) -> Option<&'static str>,
+    rows: &[&OptionSpec<O>],
+    says: impl Fn(&OptionSpec<O>) -> Option<&'static str>,
 ) {
     let _ = write!(out, "\n## {title}\n\n| C constant | |\n|---|---|\n");
     for row in rows {

@@ -12,8 +12,11 @@
 //! after the option was set. The second part are other views of a field, the third the numbers that
 //! have no value here, with the reason. Ranges are those of libzmq's `options.cpp`, except that what
 //! could not be honoured is refused: a TOS of more than a byte, negative busy polling, unknown flags,
-//! batches of more than 16 MiB, descriptors by number, and routing ids that begin with a zero byte,
-//! which RFC 28 reserves.
+//! batches of more than 16 MiB, descriptors by number, proxies without a port, and routing ids that
+//! begin with a zero byte, which RFC 37 reserves.
+//!
+//! What the C interface does otherwise is in the rows too: what `zmq_getsockopt` tells ([`Told`]),
+//! and on which socket types libzmq takes an option that does nothing there (`kept`).
 
 use std::time::Duration;
 
@@ -45,6 +48,10 @@ pub struct OptionSpec<O: 'static = Options> {
     pub(super) has_field: bool,
     pub(super) read: fn(&O) -> Value,
     pub(super) write: fn(&mut O, &Value, &Rules) -> Result<(), Fault>,
+    /// Takes the value of the second over into the first.
+    pub(super) copy: fn(&mut O, &O),
+    /// Whether the options are those of a program in C.
+    pub(super) is_c: fn(&O) -> bool,
 }
 
 /// Which values of an option are valid, and where.
@@ -65,6 +72,13 @@ pub struct Rules {
     pub effect: Effect,
     /// The socket types that have it; empty if all do.
     pub sockets: &'static [SocketType],
+    /// Other types on which the C interface takes it, though it does nothing there: programs in C
+    /// count on that.
+    pub kept: &'static [SocketType],
+    /// What the C interface tells of it.
+    pub told: Told,
+    /// Whether a number stands for its digits, in an option that is text.
+    pub digits: bool,
 }
 
 /// What can be done with an option.
@@ -75,10 +89,24 @@ pub enum Role {
     Value,
     /// It tells something about the socket.
     ReadOnly,
+    /// It tells this number, always.
+    Constant(i64),
     /// It makes the socket do something.
     Action,
     /// It is refused, for this reason.
     Refused(&'static str),
+}
+
+/// What the C interface tells of an option (`zmq_getsockopt`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Told {
+    /// Its value, into a buffer of exactly that size.
+    Exactly,
+    /// Its value, into a buffer of that size or more, of which the rest is filled with zeros.
+    Padded,
+    /// Nothing: it can be set and not be asked for (EINVAL).
+    Never,
 }
 
 /// The valid numbers of an option, or the valid lengths of its text or bytes.
@@ -121,8 +149,9 @@ pub enum Effect {
     Now,
     /// For what is bound or connected afterwards.
     Next,
-    /// When the socket is made; later it cannot be changed.
-    Made,
+    /// Until the socket is first bound or connected over tcp or ipc, or the context's first socket is
+    /// made: then it is fixed.
+    Early,
 }
 
 impl Rules {
@@ -135,7 +164,28 @@ impl Rules {
         example: "",
         effect: Effect::Next,
         sockets: &[],
+        kept: &[],
+        told: Told::Exactly,
+        digits: false,
     };
+
+    /// The rules of a row whose field has this form. Texts fit into larger buffers, and the members
+    /// of a list are told by none.
+    const fn of(form: Form, rules: Rules) -> Rules {
+        let told = match (form, rules.told) {
+            (Form::Ids | Form::Texts, _) => Told::Never,
+            (Form::Bytes | Form::Text, Told::Exactly) => Told::Padded,
+            (_, told) => told,
+        };
+        Rules { told, ..rules }
+    }
+
+    /// The rules for programs in C, which may begin their routing ids with a zero byte: those that
+    /// use random ones do, one in 256.
+    pub(super) const fn in_c(mut self) -> Rules {
+        self.valid.zero_first = true;
+        self
+    }
 
     /// The number, if it is valid.
     pub(super) fn within(&self, code: i64) -> Result<i64, Fault> {
@@ -206,6 +256,8 @@ const ROUTING_ID: Valid = Valid {
     zero_first: false,
 };
 const ANY: Valid = range(i64::MIN, i64::MAX);
+/// A switch for which any number but 0 is on.
+const ANY_INT: Valid = range(i32::MIN as i64, INT);
 /// A batch is allocated as a whole; the kernel's own buffers are smaller than the largest.
 const BATCH_SIZE: Valid = range(1, 16 << 20);
 
@@ -236,20 +288,25 @@ macro_rules! option_table {
             { $($view_rule:tt)* } read $read:expr, write $write:expr;
         )*}
         others {$(
-            $other_name:literal $other_number:literal $role:expr, $other_doc:literal;
+            $other_name:literal $other_number:literal $role:expr, $other_doc:literal
+                $(, $form:ident $told:ident)?;
         )*}
     ) => {
         $(#[$name_doc])*
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
-        pub struct $Name {$(
-            $(#[doc = $doc])+
-            pub $field: $Type,
-        )*}
+        pub struct $Name {
+            $(
+                $(#[doc = $doc])+
+                pub $field: $Type,
+            )*
+            /// Whether they are those of a program in C.
+            pub(super) is_c: bool,
+        }
 
         impl Default for $Name {
             fn default() -> Self {
-                $Name { $($field: $default,)* }
+                $Name { $($field: $default,)* is_c: false }
             }
         }
 
@@ -279,11 +336,8 @@ macro_rules! option_table {
                 c_name: $c_name,
                 number: $number,
                 rust_type: stringify!($Type),
-                form: {
-                    let rules = Rules { $($rule)* ..Rules::USUAL };
-                    widest(<$Type as Field>::FORM, rules.valid)
-                },
-                rules: Rules { $($rule)* ..Rules::USUAL },
+                form: form(<$Type as Field>::FORM, &Rules { $($rule)* ..Rules::USUAL }),
+                rules: Rules::of(<$Type as Field>::FORM, Rules { $($rule)* ..Rules::USUAL }),
                 doc: concat!($($doc),+).trim_ascii_start(),
                 has_field: true,
                 read: |options| Field::value(&options.$field),
@@ -295,13 +349,15 @@ macro_rules! option_table {
                     )?
                     Ok(())
                 },
+                copy: |to, from| to.$field = from.$field.clone(),
+                is_c: |options| options.is_c,
             },)*
             $(OptionSpec {
                 c_name: $view_name,
                 number: $view_number,
                 rust_type: stringify!($View),
                 form: <$View as Field>::FORM,
-                rules: Rules { $($view_rule)* ..Rules::USUAL },
+                rules: Rules::of(<$View as Field>::FORM, Rules { $($view_rule)* ..Rules::USUAL }),
                 doc: concat!($($view_doc),+).trim_ascii_start(),
                 has_field: true,
                 read: |options| {
@@ -311,46 +367,73 @@ macro_rules! option_table {
                 write: |options, value, rules| {
                     let mut view = <$View>::default();
                     Field::accept(&mut view, value, rules)?;
-                    let write: fn(&mut $Name, $View) = $write;
-                    write(options, view);
-                    Ok(())
+                    let write: fn(&mut $Name, $View) -> _ = $write;
+                    write(options, view).outcome()
                 },
+                // The field that it shows has a row of its own.
+                copy: |_, _| {},
+                is_c: |options| options.is_c,
             },)*
             $(OptionSpec {
                 c_name: $other_name,
                 number: $other_number,
                 rust_type: "",
-                form: Form::Int32,
-                rules: Rules { role: $role, ..Rules::USUAL },
+                form: *[Form::Int32 $(, Form::$form)?].last().expect("one is there"),
+                rules: Rules {
+                    role: $role,
+                    told: *[Told::Never $(, Told::$told)?].last().expect("one is there"),
+                    ..Rules::USUAL
+                },
                 doc: $other_doc,
                 has_field: false,
-                read: |_| Value::Bool(false),
+                read: |_| match $role {
+                    Role::Constant(number) => Value::Int(number),
+                    _ => Value::Bool(false),
+                },
                 write: |_, _, _| Err(Fault::WrongType),
+                copy: |_, _| {},
+                is_c: |options| options.is_c,
             },)*
         ];
     };
 }
 
 /// Numbers that do not fit into an `int` are passed as `int64_t`.
-const fn widest(form: Form, valid: Valid) -> Form {
-    match form {
-        Form::Int32 if valid.max > INT => Form::Int64,
-        form => form,
+const fn form(of_type: Form, rules: &Rules) -> Form {
+    match of_type {
+        Form::Int32 if rules.valid.max > INT => Form::Int64,
+        Form::Text if rules.digits => Form::Label,
+        of_type => of_type,
     }
 }
 
-use Effect::{Made, Now};
-use Role::{Action, ReadOnly, Refused};
+/// What setting a view comes to: most cannot fail.
+trait Outcome {
+    fn outcome(self) -> Result<(), Fault>;
+}
+
+impl Outcome for () {
+    fn outcome(self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+impl Outcome for Result<(), Fault> {
+    fn outcome(self) -> Result<(), Fault> {
+        self
+    }
+}
+
+use Effect::{Early, Now};
+use Role::{Action, Constant, ReadOnly, Refused};
 use Unit::{Bytes as InBytes, Connections, Messages, Micros, Millis, Seconds};
 
 const SECURITY: Role = Refused("it comes with the security mechanisms");
 const GSSAPI: Role = Refused("there is no GSSAPI mechanism");
 const SOCKS: Role = Refused("it comes with SOCKS proxies");
-const MULTICAST: Role = Refused("it comes with the multicast transports");
 const NORM: Role = Refused("there is no NORM transport");
 const VMCI: Role = Refused("there is no VMCI transport");
 const WEBSOCKET: Role = Refused("it comes with the WebSocket transport");
-const WINDOWS: Role = Refused("it exists on Windows alone");
 
 option_table! {
     /// Every option of sockets.
@@ -388,7 +471,10 @@ option_table! {
         /// Keep only the newest message of each queue, whatever the high-water marks; only for
         /// messages of one frame.
         "ZMQ_CONFLATE" 54 => conflate(bool): bool = false,
-            { valid: BOOL, sockets: &[Pub, Sub, Dealer, Pull, Push], };
+            {
+                valid: BOOL, sockets: &[Pub, Sub, Dealer, Pull, Push],
+                kept: &[Pair, Req, Rep, Router, Xpub, Xsub, Stream],
+            };
         /// Queue messages only for peers that are connected, not for those still being connected
         /// to.
         "ZMQ_IMMEDIATE" 39 => immediate(bool): bool = false,
@@ -399,26 +485,29 @@ option_table! {
         /// The id under which this socket knows the peer of its next connect, which then can be sent
         /// to at once. It is used up by that connect.
         "ZMQ_CONNECT_ROUTING_ID" 61 => connect_routing_id(impl Into<Bytes>): Bytes = Bytes::new(),
-            { valid: ROUTING_ID, unit: InBytes, sockets: &[Router, Stream], };
+            {
+                valid: ROUTING_ID, unit: InBytes, told: Told::Never, sockets: &[Router, Stream],
+                kept: &[Rep],
+            };
 
         /// Allow a request before the reply to the one before; that reply is then dropped.
         "ZMQ_REQ_RELAXED" 53 => req_relaxed(bool): bool = false,
-            { effect: Now, sockets: &[Req], };
+            { told: Told::Never, effect: Now, sockets: &[Req], };
         /// Number the requests, in a frame of their own, and drop replies with another number.
         "ZMQ_REQ_CORRELATE" 52 => req_correlate(bool): bool = false,
-            { effect: Now, sockets: &[Req], };
+            { told: Told::Never, effect: Now, sockets: &[Req], };
         /// Fail when a message has no such receiver or when its queue is full, instead of dropping
         /// the message.
         "ZMQ_ROUTER_MANDATORY" 33 => router_mandatory(bool): bool = false,
-            { effect: Now, sockets: &[Router], };
+            { told: Told::Never, effect: Now, sockets: &[Router], kept: &[Rep], };
         /// Let a new peer take the routing id of an older one, which is disconnected, instead of
         /// refusing the new one.
         "ZMQ_ROUTER_HANDOVER" 56 => router_handover(bool): bool = false,
-            { effect: Now, sockets: &[Router], };
+            { told: Told::Never, effect: Now, sockets: &[Router], kept: &[Rep], };
         /// Exchange raw bytes with peers that do not speak the protocol, as STREAM does but without
         /// its notices; an empty message to a peer closes its connection.
         "ZMQ_ROUTER_RAW" 41 => router_raw(bool): bool = false,
-            { sockets: &[Router], };
+            { told: Told::Never, sockets: &[Router], kept: &[Rep], };
         /// Deliver an empty message from each peer that connects, from each that goes, or both; not
         /// over inproc.
         "ZMQ_ROUTER_NOTIFY" 97 => router_notify(RouterNotify): RouterNotify = RouterNotify::NONE,
@@ -428,42 +517,45 @@ option_table! {
             };
         /// Send an empty message to each new peer, so that a ROUTER learns of this socket.
         "ZMQ_PROBE_ROUTER" 51 => probe_router(bool): bool = false,
-            { effect: Now, sockets: &[Router, Dealer, Req], };
+            { told: Told::Never, effect: Now, sockets: &[Router, Dealer, Req], kept: &[Rep], };
         /// Deliver an empty message from each peer that connects or goes.
         "ZMQ_STREAM_NOTIFY" 73 => stream_notify(bool): bool = true,
-            { valid: BOOL, effect: Now, sockets: &[Stream], };
+            { valid: BOOL, told: Told::Never, effect: Now, sockets: &[Stream], };
 
         /// Send what does not match the subscriptions, and receive what does not. PUB and SUB must
         /// agree.
         "ZMQ_INVERT_MATCHING" 74 => invert_matching(bool): bool = false,
-            { valid: range(i32::MIN as i64, INT), effect: Now, sockets: &[Pub, Xpub, Sub], };
+            {
+                valid: ANY_INT, effect: Now, sockets: &[Pub, Xpub, Sub],
+                kept: &[Pair, Req, Rep, Dealer, Router, Pull, Push, Xsub, Stream],
+            };
         /// Deliver every subscription, also to a topic that was subscribed to before.
         "ZMQ_XPUB_VERBOSE" 40 => xpub_verbose(bool): bool = false,
-            { effect: Now, sockets: &[Xpub], } then |o| o.xpub_verboser = false;
+            { told: Told::Never, effect: Now, sockets: &[Xpub], kept: &[Pub], } then |o| o.xpub_verboser = false;
         /// Deliver every subscription and every cancellation.
         "ZMQ_XPUB_VERBOSER" 78 => xpub_verboser(bool): bool = false,
-            { effect: Now, sockets: &[Xpub], } then |o| o.xpub_verbose = o.xpub_verboser;
+            { told: Told::Never, effect: Now, sockets: &[Xpub], kept: &[Pub], } then |o| o.xpub_verbose = o.xpub_verboser;
         /// Deliver subscriptions without following them: the application subscribes the peer.
         "ZMQ_XPUB_MANUAL" 71 => xpub_manual(bool): bool = false,
-            { effect: Now, sockets: &[Xpub], };
+            { told: Told::Never, effect: Now, sockets: &[Xpub], kept: &[Pub], };
         /// As with XPUB_MANUAL; moreover the first message after a subscription goes to that
         /// subscriber alone.
         "ZMQ_XPUB_MANUAL_LAST_VALUE" 98 => xpub_manual_last_value(bool): bool = false,
-            { effect: Now, sockets: &[Xpub], }
+            { told: Told::Never, effect: Now, sockets: &[Xpub], kept: &[Pub], }
             then |o| o.xpub_manual = o.xpub_manual_last_value;
         /// Wait or fail when a subscriber's queue is full, instead of dropping the message for it.
         "ZMQ_XPUB_NODROP" 69 => xpub_nodrop(bool): bool = false,
-            { effect: Now, sockets: &[Xpub, Pub], };
+            { told: Told::Never, effect: Now, sockets: &[Xpub, Pub], };
         /// A message that each new subscriber gets first, if it has subscribed to it; none if empty.
         "ZMQ_XPUB_WELCOME_MSG" 72 => xpub_welcome_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, effect: Now, sockets: &[Xpub, Pub], };
+            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Xpub, Pub], };
         /// Take only the first frame of a message as a subscription or cancellation, and the others
         /// as data.
         "ZMQ_ONLY_FIRST_SUBSCRIBE" 108 => only_first_subscribe(bool): bool = false,
-            { effect: Now, sockets: &[Xpub, Xsub], };
+            { told: Told::Never, effect: Now, sockets: &[Xpub, Xsub], kept: &[Pub], };
         /// Send every cancellation to the publishers, not only the last of a topic.
         "ZMQ_XSUB_VERBOSE_UNSUBSCRIBE" 115 => xsub_verbose_unsubscribe(bool): bool = false,
-            { valid: range(i32::MIN as i64, INT), effect: Now, sockets: &[Xsub], };
+            { valid: ANY_INT, told: Told::Never, effect: Now, sockets: &[Xsub], };
 
         /// How long to wait before connecting again; off never does.
         "ZMQ_RECONNECT_IVL" 18 => reconnect_ivl(impl Into<Option<Duration>>):
@@ -507,15 +599,15 @@ option_table! {
         /// A message that goes first on each new connection, before what was queued for the peer;
         /// none if empty.
         "ZMQ_HELLO_MSG" 110 => hello_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, effect: Now, sockets: &[Router, Dealer], };
+            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Router, Dealer], };
         /// A message to deliver from each peer that had connected to this socket and has gone; none
         /// if empty.
         "ZMQ_DISCONNECT_MSG" 111 => disconnect_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, effect: Now, sockets: &[Router], };
+            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Router], };
         /// A message to deliver whenever a connection that this socket had made is lost; none if
         /// empty. Not over inproc.
         "ZMQ_HICCUP_MSG" 114 => hiccup_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, effect: Now, sockets: &[Dealer], };
+            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Dealer], };
 
         /// Use IPv6 as well as IPv4.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
@@ -583,18 +675,41 @@ option_table! {
         /// Accept ipc connections only from processes of these users, groups or process ids, if there
         /// are any of the three: this lists users.
         "ZMQ_IPC_FILTER_UID" 59 => ipc_filter_uid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
-            {};
+            { valid: range(0, u32::MAX as i64), };
         /// As IPC_FILTER_UID: this lists groups, of which the process may be a member in any way.
         "ZMQ_IPC_FILTER_GID" 60 => ipc_filter_gid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
-            {};
+            { valid: range(0, u32::MAX as i64), };
         /// As IPC_FILTER_UID: this lists process ids.
         "ZMQ_IPC_FILTER_PID" 58 => ipc_filter_pid(impl Into<Vec<u32>>): Vec<u32> = Vec::new(),
-            {};
+            { valid: range(0, u32::MAX as i64), };
+
+        /// The rate of multicast data in kilobits per second. Kept and told, as the other options of
+        /// multicast are; no transport has it yet.
+        "ZMQ_RATE" 8 => rate(u32): u32 = 100,
+            { valid: from(1), };
+        /// How long a multicast receiver may be away without losing data. Kept; no transport has it
+        /// yet.
+        "ZMQ_RECOVERY_IVL" 9 => recovery_ivl(Duration): Duration = Duration::from_secs(10),
+            { unit: Millis, none: Some(("none", 0)), };
+        /// How many networks multicast packets may cross (their time to live). Kept; no transport has
+        /// it yet.
+        "ZMQ_MULTICAST_HOPS" 25 => multicast_hops(u32): u32 = 1,
+            { valid: from(1), };
+        /// The largest multicast packet. Kept; no transport has it yet.
+        "ZMQ_MULTICAST_MAXTPDU" 84 => multicast_maxtpdu(u32): u32 = 1500,
+            { valid: from(1), unit: InBytes, };
+        /// Whether multicast packets come back to the machine that sent them. Kept; no transport has
+        /// it yet.
+        "ZMQ_MULTICAST_LOOP" 96 => multicast_loop(bool): bool = true,
+            { valid: ANY_INT, };
+        /// A shortcut for tcp inside a machine, on Windows alone. Kept, as libzmq does on other systems.
+        "ZMQ_LOOPBACK_FASTPATH" 94 => loopback_fastpath(bool): bool = false,
+            { valid: ANY_INT, };
 
         /// Which of the context's I/O threads may serve the socket: bit 0 for the first thread, and so
         /// on; any if no bit is set.
         "ZMQ_AFFINITY" 4 => affinity(u64): u64 = 0,
-            { valid: ANY, none: Some(("any", 0)), effect: Made, };
+            { valid: ANY, none: Some(("any", 0)), effect: Early, };
         /// The domain in which the ZAP handler (RFC 27) of the context judges the socket's peers. A socket
         /// with the NULL mechanism has its peers judged, by their addresses, only if it has one.
         "ZMQ_ZAP_DOMAIN" 55 => zap_domain(impl Into<String>): String = String::new(),
@@ -614,16 +729,16 @@ option_table! {
             { valid: BOOL, } read |o| !o.ipv6, write |o, v4| o.ipv6 = !v4;
     }
     others {
-        "ZMQ_RCVMORE" 13 ReadOnly, "whether more frames of the message follow";
-        "ZMQ_FD" 14 ReadOnly, "a descriptor that polls readable when the socket's state may have changed";
-        "ZMQ_EVENTS" 15 ReadOnly, "whether the socket can send or receive now";
-        "ZMQ_TYPE" 16 ReadOnly, "the socket type";
-        "ZMQ_LAST_ENDPOINT" 32 ReadOnly, "the endpoint that was bound or connected last";
-        "ZMQ_MECHANISM" 43 ReadOnly, "the security mechanism";
-        "ZMQ_THREAD_SAFE" 81 ReadOnly, "whether the socket type is thread-safe in C";
-        "ZMQ_TOPICS_COUNT" 116 ReadOnly, "how many topics are subscribed to";
-        "ZMQ_SUBSCRIBE" 6 Action, "receive messages that begin with these bytes";
-        "ZMQ_UNSUBSCRIBE" 7 Action, "undo one subscription";
+        "ZMQ_RCVMORE" 13 ReadOnly, "whether more frames of the message follow", Int32 Padded;
+        "ZMQ_FD" 14 ReadOnly, "a descriptor that polls readable when the socket's state may have changed", Int32 Padded;
+        "ZMQ_EVENTS" 15 ReadOnly, "whether the socket can send or receive now", Int32 Padded;
+        "ZMQ_TYPE" 16 ReadOnly, "the socket type", Int32 Exactly;
+        "ZMQ_LAST_ENDPOINT" 32 ReadOnly, "the endpoint that was bound or connected last", Text Padded;
+        "ZMQ_MECHANISM" 43 ReadOnly, "the security mechanism", Int32 Exactly;
+        "ZMQ_THREAD_SAFE" 81 ReadOnly, "whether the socket type is thread-safe in C", Int32 Padded;
+        "ZMQ_TOPICS_COUNT" 116 ReadOnly, "how many topics are subscribed to", Int32 Padded;
+        "ZMQ_SUBSCRIBE" 6 Action, "receive messages that begin with these bytes", Bytes Never;
+        "ZMQ_UNSUBSCRIBE" 7 Action, "undo one subscription", Bytes Never;
         "ZMQ_PLAIN_SERVER" 44 SECURITY, "";
         "ZMQ_PLAIN_USERNAME" 45 SECURITY, "";
         "ZMQ_PLAIN_PASSWORD" 46 SECURITY, "";
@@ -640,11 +755,6 @@ option_table! {
         "ZMQ_SOCKS_PROXY" 68 SOCKS, "";
         "ZMQ_SOCKS_USERNAME" 99 SOCKS, "";
         "ZMQ_SOCKS_PASSWORD" 100 SOCKS, "";
-        "ZMQ_RATE" 8 MULTICAST, "";
-        "ZMQ_RECOVERY_IVL" 9 MULTICAST, "";
-        "ZMQ_MULTICAST_HOPS" 25 MULTICAST, "";
-        "ZMQ_MULTICAST_MAXTPDU" 84 MULTICAST, "";
-        "ZMQ_MULTICAST_LOOP" 96 MULTICAST, "";
         "ZMQ_NORM_MODE" 117 NORM, "";
         "ZMQ_NORM_UNICAST_NACK" 118 NORM, "";
         "ZMQ_NORM_BUFFER_SIZE" 119 NORM, "";
@@ -662,7 +772,6 @@ option_table! {
         "ZMQ_WSS_TRUST_PEM" 105 WEBSOCKET, "";
         "ZMQ_WSS_HOSTNAME" 106 WEBSOCKET, "";
         "ZMQ_WSS_TRUST_SYSTEM" 107 WEBSOCKET, "";
-        "ZMQ_LOOPBACK_FASTPATH" 94 WINDOWS, "";
     }
 }
 
@@ -674,19 +783,58 @@ option_table! {
     fields {
         /// How many background I/O threads the context has; 0 counts as 1.
         "ZMQ_IO_THREADS" 1 => io_threads(usize): usize = 1,
-            { effect: Made, };
+            { effect: Early, };
         /// How many sockets the context may have at a time.
         "ZMQ_MAX_SOCKETS" 2 => max_sockets(usize): usize = 1023,
-            { valid: from(1), effect: Made, };
+            { valid: from(1), effect: Now, };
         /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more.
         "ZMQ_MAX_MSGSZ" 5 => max_message_size(usize): usize = INT as usize,
-            { unit: InBytes, effect: Made, };
+            { unit: InBytes, };
         /// Whether its sockets have IPV6 from the start.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
-            { effect: Made, };
+            {};
+        /// Whether the context waits without end, when it ends, for messages of sockets that set no
+        /// LINGER. Without it a LINGER that is infinite when a socket is made becomes zero.
+        "ZMQ_BLOCKY" 70 => blocky(bool): bool = true,
+            {};
+        /// Whether received messages may stay in the buffer they were read into. Small bodies are
+        /// always copied out of it, and large ones are read into memory of their own, so that
+        /// nothing is held for longer than its message: both settings are met by the same engine.
+        "ZMQ_ZERO_COPY_RECV" 10 => zero_copy_recv(bool): bool = true,
+            {};
+        /// What the names of the I/O threads begin with, instead of `xebec-io`; a number in C.
+        "ZMQ_THREAD_NAME_PREFIX" 9 => thread_name_prefix(impl Into<String>): String = String::new(),
+            { valid: range(0, 16), unit: InBytes, digits: true, effect: Early, };
+        /// The processors that the I/O threads run on; any if there are none. Setting adds one.
+        "ZMQ_THREAD_AFFINITY_CPU_ADD" 7 => thread_affinity(impl Into<Vec<u32>>):
+            Vec<u32> = Vec::new(),
+            { valid: range(0, 1023), effect: Early, };
+        /// The scheduling policy of the I/O threads, as a number of sched(7). It takes the hook
+        /// `ContextBuilder::on_thread_start`, and is refused without.
+        "ZMQ_THREAD_SCHED_POLICY" 4 => thread_sched_policy(impl Into<Option<u32>>):
+            Option<u32> = None,
+            { none: Some(("system", -1)), effect: Early, };
+        /// The priority of the I/O threads: for the hook if the policy is SCHED_FIFO or SCHED_RR;
+        /// otherwise any but 0 gives them the highest (nice -20), which takes a privilege.
+        "ZMQ_THREAD_PRIORITY" 3 => thread_priority(impl Into<Option<u32>>): Option<u32> = None,
+            { none: Some(("system", -1)), told: Told::Never, effect: Early, };
     }
-    views {}
-    others {}
+    views {
+        /// Takes one processor out of THREAD_AFFINITY_CPU_ADD, which must have it.
+        "ZMQ_THREAD_AFFINITY_CPU_REMOVE" 8: Option<u32>,
+            { valid: range(0, 1023), told: Told::Never, effect: Early, }
+            read |_| None,
+            write |o, cpu| {
+                let at = o.thread_affinity.iter().position(|&known| Some(known) == cpu);
+                o.thread_affinity.remove(at.ok_or(Fault::Invalid)?);
+                Ok(())
+            };
+    }
+    others {
+        "ZMQ_SOCKET_LIMIT" 3 Constant(65_535), "the most sockets that libzmq lets MAX_SOCKETS ask for",
+            Int32 Exactly;
+        "ZMQ_MSG_T_SIZE" 6 Constant(64), "the size of `zmq_msg_t` in C", Int32 Exactly;
+    }
 }
 
 /// What the wire can carry of a time to live (RFC 37): tenths of a second.

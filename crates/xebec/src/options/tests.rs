@@ -9,6 +9,8 @@ use std::time::Duration;
 const C_DEFAULTS: &[(i32, &str)] = &[
     (4, "0"),
     (5, ""),
+    (8, "100"),
+    (9, "10000"),
     (11, "-1"),
     (12, "-1"),
     (17, "-1"),
@@ -18,6 +20,7 @@ const C_DEFAULTS: &[(i32, &str)] = &[
     (22, "-1"),
     (23, "1000"),
     (24, "1000"),
+    (25, "1"),
     (27, "-1"),
     (28, "-1"),
     (31, "1"),
@@ -54,10 +57,13 @@ const C_DEFAULTS: &[(i32, &str)] = &[
     (78, "0"),
     (79, "0"),
     (80, "0"),
+    (84, "1500"),
     (89, "-1"),
     (92, "\0"),
     (93, "0"),
+    (94, "0"),
     (95, ""),
+    (96, "1"),
     (97, "0"),
     (98, "0"),
     (101, "65536"),
@@ -554,15 +560,95 @@ fn contexts_have_options_of_the_same_kind() {
         (2, Ok(Value::Int(5)))
     );
     assert_eq!(options.check(), Ok(()));
+    for row in CONTEXT_OPTIONS {
+        assert!(row.doc.len() > 20, "{}", row.c_name);
+        assert_eq!(ContextOptions::spec(row.name()).unwrap().number, row.number);
+    }
     assert!(options.set(2, 0).is_err() && options.set("linger", 0).is_err());
     assert!(ContextOptions::new().max_sockets(0).check().is_err());
+}
+
+/// By number, what is told, and whether 0 and 1 can be set; libzmq's `ctx.cpp` in a table.
+#[test]
+fn contexts_have_the_options_of_the_c_interface() {
+    let defaults = ContextOptions::new();
+    for (number, told, zero, one) in [
+        (1, Some(1), true, true),
+        (2, Some(1023), false, true),
+        (3, Some(65_535), true, true),
+        (4, Some(-1), true, true),
+        (5, Some(i32::MAX), true, true),
+        (6, Some(64), false, false),
+        (7, None, true, true),
+        (8, None, false, false),
+        (9, Some(0), true, true),
+        (10, Some(1), true, true),
+        (42, Some(0), true, true),
+        (70, Some(1), true, true),
+        (11, None, false, false),
+        (-1, None, false, false),
+    ] {
+        let bytes = defaults.tell_c(number, 4).ok();
+        let value = bytes.map(|bytes| i32::from_ne_bytes(bytes.try_into().unwrap()));
+        assert_eq!(value, told, "{number}");
+        assert!(
+            number == 9 || defaults.tell_c(number, 8).is_err(),
+            "{number}"
+        );
+        for (value, taken) in [(0, zero), (1, one), (-1, number == 9)] {
+            let mut options = ContextOptions::new();
+            let result = options.set_c(number, &i32::to_ne_bytes(value));
+            assert_eq!(result.is_ok(), taken, "{number} = {value}: {result:?}");
+            assert!(taken || options == defaults);
+        }
+        assert!(ContextOptions::new().set_c(number, &[]).is_err() || number == 7 || number == 9);
+    }
+}
+
+#[test]
+fn thread_names_are_text_or_a_number() {
+    let mut options = ContextOptions::new();
+    options.set_c(9, &1234i32.to_ne_bytes()).unwrap();
+    assert_eq!(options.thread_name_prefix, "1234");
+    assert_eq!(options.tell_c(9, 4).unwrap(), 1234i32.to_ne_bytes());
+    options.set_c(9, b"MyPrefix9012345\0").unwrap();
+    assert_eq!(options.tell_c(9, 16).unwrap(), b"MyPrefix9012345\0");
+    assert_eq!(options.tell_c(9, 4).unwrap(), 0i32.to_ne_bytes());
+    assert!(options.tell_c(9, 15).is_err());
+    for bad in [&b"seventeen letters"[..], b"a\0b23", b"\xff\xff\xff"] {
+        assert!(options.set_c(9, bad).is_err(), "{bad:?}");
+    }
+    assert_eq!(options.thread_name_prefix, "MyPrefix9012345");
+}
+
+#[test]
+fn processors_are_added_and_removed() {
+    let mut options = ContextOptions::new();
+    for cpu in [0, 3, 1023, 3] {
+        options.set_c(7, &i32::to_ne_bytes(cpu)).unwrap();
+    }
+    for bad in [-1, 1024, i32::MAX] {
+        assert!(options.set_c(7, &bad.to_ne_bytes()).is_err());
+    }
+    assert_eq!(options.thread_affinity, [0, 1023, 3]);
+    options.set_c(8, &0i32.to_ne_bytes()).unwrap();
+    assert!(
+        options.set_c(8, &0i32.to_ne_bytes()).is_err(),
+        "it is not there"
+    );
+    assert_eq!(options.thread_affinity, [1023, 3]);
+    options.set("thread-affinity-cpu-add", "").unwrap();
+    assert!(options.thread_affinity.is_empty());
+    let options = ContextOptions::new().thread_affinity([4096]);
+    assert!(matches!(options.check(), Err(OptionError::Invalid { .. })));
 }
 
 #[test]
 fn the_reference_names_every_option() {
     let page = reference();
-    for row in OPTIONS {
-        assert!(page.contains(row.c_name), "{}", row.c_name);
+    let names = OPTIONS.iter().map(|row| row.c_name);
+    for name in names.chain(CONTEXT_OPTIONS.iter().map(|row| row.c_name)) {
+        assert!(page.contains(name), "{name}");
     }
     assert!(
         page.lines().all(|line| line.len() < 400),

@@ -49,6 +49,8 @@ pub enum Form {
     Bytes,
     /// A string; a terminating zero byte does not belong to it.
     Text,
+    /// A string, or an `int` that stands for its digits: four bytes are always that.
+    Label,
     /// A number of four bytes, which is added; nothing empties the list.
     Ids,
     /// A string, which is added; an empty one empties the list.
@@ -286,9 +288,12 @@ impl Field for String {
     const FORM: Form = Form::Text;
 
     fn accept(&mut self, value: &Value, rules: &Rules) -> Result<(), Fault> {
-        let text = text_of(value)?;
+        let text = match value {
+            Value::Int(number) if rules.digits => number.to_string(),
+            value => text_of(value)?.to_owned(),
+        };
         rules.within_length(text.as_bytes())?;
-        *self = text.to_owned();
+        *self = text;
         Ok(())
     }
 
@@ -297,7 +302,7 @@ impl Field for String {
     }
 }
 
-fn text_of(value: &Value) -> Result<&str, Fault> {
+pub(super) fn text_of(value: &Value) -> Result<&str, Fault> {
     let text = match value {
         Value::Text(text) => text,
         Value::Bytes(bytes) => str::from_utf8(bytes).map_err(|_| Fault::Invalid)?,
@@ -314,7 +319,7 @@ fn text_of(value: &Value) -> Result<&str, Fault> {
 pub(super) trait Item: Clone + PartialEq + fmt::Display {
     const FORM: Form = Form::Texts;
 
-    fn parse(text: &str) -> Option<Self>;
+    fn parse(text: &str, rules: &Rules) -> Option<Self>;
 
     /// Whether the two cannot both be in one list: the later replaces the earlier.
     fn replaces(&self, other: &Self) -> bool {
@@ -325,19 +330,20 @@ pub(super) trait Item: Clone + PartialEq + fmt::Display {
 impl Item for u32 {
     const FORM: Form = Form::Ids;
 
-    fn parse(text: &str) -> Option<Self> {
-        text.parse().ok()
+    fn parse(text: &str, rules: &Rules) -> Option<Self> {
+        let id = text.parse().ok()?;
+        rules.within(i64::from(id)).is_ok().then_some(id)
     }
 }
 
 impl Item for AddressFilter {
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, _: &Rules) -> Option<Self> {
         text.parse().ok()
     }
 }
 
 impl Item for Property {
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, _: &Rules) -> Option<Self> {
         text.parse().ok()
     }
 
@@ -349,8 +355,8 @@ impl Item for Property {
 impl<T: Item> Field for Vec<T> {
     const FORM: Form = T::FORM;
 
-    fn accept(&mut self, value: &Value, _: &Rules) -> Result<(), Fault> {
-        let item = |text: &str| T::parse(text).ok_or(Fault::Invalid);
+    fn accept(&mut self, value: &Value, rules: &Rules) -> Result<(), Fault> {
+        let item = |text: &str| T::parse(text, rules).ok_or(Fault::Invalid);
         let mut add = |item: T| {
             self.retain(|other| !item.replaces(other));
             self.push(item);

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::BinaryHeap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -86,8 +86,6 @@ pub(crate) struct Core {
     pub(crate) kind: SocketType,
     pub(crate) signal: Signal<Arc<Wake>>,
     pub(super) set: EventSet,
-    pub(super) io: Arc<IoThread>,
-    pub(super) token: OnceLock<u64>,
     state: Mutex<State>,
     /// Inproc pipes with news. Other sockets push; this one takes, under its own lock.
     inbox: Mutex<Vec<u64>>,
@@ -105,15 +103,33 @@ pub(super) enum Phase {
     Closed,
 }
 
+/// A socket's place with the background thread that looks after it.
+#[derive(Clone)]
+pub(super) struct Registered {
+    pub(super) thread: Arc<IoThread>,
+    pub(super) token: u64,
+}
+
+impl Registered {
+    /// Has the thread call [`on_timer`](Serviced::on_timer) at once.
+    pub(super) fn wake(&self) {
+        self.thread.schedule(self.token, Instant::now());
+    }
+}
+
 /// Everything behind a socket's lock.
 pub(crate) struct State {
     pub(crate) options: Arc<Options>,
+    /// What the C interface left here of options that this type does not have.
+    pub(super) kept: Option<Box<Options>>,
     pub(super) pattern: Box<dyn Pattern>,
     pub(crate) pipes: Pipes,
     pub(super) listeners: Slab<Listening>,
     pub(super) dialers: Slab<Dialer>,
     pub(super) inproc_names: Vec<String>,
     pub(super) lease: Lease,
+    /// The background thread that looks after the socket, from its making to its end.
+    pub(super) io: Option<Registered>,
     pub(super) timers: BinaryHeap<Timer>,
     /// The earliest time that the background thread was asked for.
     pub(super) scheduled: Option<Instant>,
@@ -209,29 +225,30 @@ impl Core {
         ctx: &Arc<Shared>,
         id: u64,
         kind: SocketType,
-        options: Options,
+        mut options: Options,
     ) -> Result<Arc<Self>, SocketError> {
-        let pattern = pattern::of(kind, &options).ok_or(SocketError::Unsupported(kind))?;
         options.check_for(kind).map_err(SocketError::Option)?;
+        let kept = options.take_kept(kind);
+        let pattern = pattern::of(kind, &options).ok_or(SocketError::Unsupported(kind))?;
         let mut pipes = Pipes::new();
         pipes.configure(&options);
-        let io = ctx.io_thread(options.affinity)?;
+        let affinity = options.affinity;
         let set = EventSet::new().map_err(SocketError::System)?;
         let core = Arc::new(Core {
             ctx: ctx.clone(),
             kind,
             signal: Signal::new(),
             set,
-            io,
-            token: OnceLock::new(),
             state: Mutex::new(State {
                 options: Arc::new(options),
+                kept,
                 pattern,
                 pipes,
                 listeners: Slab::new(),
                 dialers: Slab::new(),
                 inproc_names: Vec::new(),
                 lease: Lease::new(),
+                io: None,
                 timers: BinaryHeap::new(),
                 scheduled: None,
                 monitors: Monitors::default(),
@@ -251,16 +268,44 @@ impl Core {
             terminated: AtomicBool::new(false),
             id,
         });
-        let token = core
-            .io
-            .register(core.clone(), core.set.as_fd())
-            .map_err(SocketError::System)?;
-        core.token.set(token).expect("registered once");
+        core.move_to_thread(&mut core.state.lock(), affinity)?;
         Ok(core)
     }
 
-    fn io_token(&self) -> u64 {
-        *self.token.get().expect("registered when made")
+    /// Has a background thread that AFFINITY allows look after the socket.
+    pub(super) fn move_to_thread(
+        self: &Arc<Self>,
+        st: &mut State,
+        affinity: u64,
+    ) -> Result<(), SocketError> {
+        let thread = self.ctx.io_thread(affinity)?;
+        if st
+            .io
+            .as_ref()
+            .is_some_and(|io| Arc::ptr_eq(&io.thread, &thread))
+        {
+            return Ok(());
+        }
+        let token = thread
+            .register(self.clone(), self.set.as_fd())
+            .map_err(SocketError::System)?;
+        self.leave_thread(st);
+        st.io = Some(Registered { thread, token });
+        st.scheduled = None;
+        self.schedule(st);
+        if !st.lease.is_armed() {
+            // Leased, and the tick watched it from the thread before.
+            self.arm(st, false);
+            st.start_tick();
+        }
+        Ok(())
+    }
+
+    /// Nobody looks after the socket any more.
+    pub(super) fn leave_thread(&self, st: &mut State) {
+        if let Some(Registered { thread, token }) = st.io.take() {
+            thread.deregister(token, self.set.as_fd());
+        }
     }
 
     /// The lock, with the news of inproc pipes taken in.
@@ -447,7 +492,7 @@ impl Core {
             None => {}
         }
         if st.pipes.after_recv() {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
         }
         if self.signal.is_awaited() && st.pattern.can_recv(&mut st.pipes) {
             self.signal.raise();
@@ -458,7 +503,7 @@ impl Core {
     #[inline]
     fn after_send(self: &Arc<Self>, st: &mut State) {
         if st.pipes.after_send() {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
             DEFERRED.with_borrow_mut(|list| {
                 let me = Arc::downgrade(self);
                 if !list.iter().any(|known| known.ptr_eq(&me)) {
@@ -527,7 +572,7 @@ impl Core {
             return (st, Some(Waited::TimedOut));
         }
         if st.lease.take() {
-            self.arm(false);
+            self.arm(&st, false);
         }
         let deadline = attempt.deadline();
         let now = Instant::now();
@@ -600,7 +645,7 @@ impl Core {
             return (self.lock(), None);
         }
         if st.lease.give_up() {
-            self.arm(true);
+            self.arm(&st, true);
         }
         (st, Some(Waited::TimedOut))
     }
@@ -639,22 +684,24 @@ impl Core {
         if st.pipes.unread_len() > 0 {
             self.come_again(st);
         } else if st.lease.give_back() {
-            self.arm(true);
+            self.arm(st, true);
         }
     }
 
     /// The caller will be back in a moment: it keeps the lease, and the tick watches it.
     fn come_again(&self, st: &mut State) {
         if st.lease.take() {
-            self.arm(false);
+            self.arm(st, false);
         }
         if st.lease.keep() {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
         }
     }
 
-    pub(crate) fn arm(&self, on: bool) {
-        self.io.arm(self.io_token(), self.set.as_fd(), on);
+    pub(super) fn arm(&self, st: &State, on: bool) {
+        if let Some(Registered { thread, token }) = &st.io {
+            thread.arm(*token, self.set.as_fd(), on);
+        }
     }
 
     /// The descriptor to sleep on, for `poll`.
@@ -705,7 +752,7 @@ impl Core {
         let mut guard = self.lock();
         let st = &mut *guard;
         if st.lease.take() {
-            self.arm(false);
+            self.arm(st, false);
         }
         st.lease.enter();
         // Since the caller's last look the lock was free: whoever took something in meanwhile
@@ -836,7 +883,7 @@ impl Core {
         came |= !st.pipes.happened.is_empty();
         self.settle(st);
         if st.more {
-            self.io.start_tick(self.io_token());
+            st.start_tick();
         }
         came || st.more
     }
@@ -858,6 +905,13 @@ impl Core {
 }
 
 impl State {
+    /// The background thread's tick is wanted.
+    fn start_tick(&self) {
+        if let Some(Registered { thread, token }) = &self.io {
+            thread.start_tick(*token);
+        }
+    }
+
     /// Hands what a pipe brings to a pattern that takes it as it comes; for at most a turn: if
     /// that was not all, the pipe stays unread.
     pub(super) fn consume(&mut self, id: PipeId) {
@@ -946,7 +1000,7 @@ impl Serviced for Core {
             Tick::Rest | Tick::Done if !st.more => st.pipes.is_deferring(),
             tick => {
                 if tick == Tick::TakeBack {
-                    self.arm(true);
+                    self.arm(&st, true);
                 }
                 let came = self.drive_ahead(&mut st);
                 let again = st.more || st.pipes.is_deferring();

@@ -5,7 +5,6 @@ use super::timers::Alarm;
 use crate::conn::{Broken, Conn};
 use crate::monitor::{Event, EventKind};
 use crate::pipe::{Link, PipeId};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zmtp::{HandshakeError, ProtocolError, SocketType};
@@ -182,7 +181,7 @@ impl Core {
         }
         // Nobody will drive the rest but the background thread.
         if st.lease.give_up() {
-            self.arm(true);
+            self.arm(st, true);
         }
         self.settle(st);
     }
@@ -193,9 +192,7 @@ impl Core {
         }
         st.phase = Phase::Closed;
         st.monitors.stop();
-        if let Some(&token) = self.token.get() {
-            self.io.deregister(token, self.set.as_fd());
-        }
+        self.leave_thread(st);
         self.ctx.forget(self.id);
     }
 }

@@ -236,7 +236,7 @@ impl Socket {
 
     /// A copy of the socket's options.
     pub fn options(&self) -> Options {
-        Options::clone(&self.core.lock().options)
+        self.core.told(&self.core.lock())
     }
 
     /// Changes options. What is bound or connected already keeps those that take effect at the next
@@ -266,6 +266,35 @@ impl Socket {
     /// Names the option and what it takes.
     pub fn set_option(&self, number: i32, value: Value) -> Result<(), OptionError> {
         self.set_row(Options::spec(number)?, value)
+    }
+
+    /// Sets an option from what `zmq_setsockopt` gets, an empty slice for NULL: exactly as libzmq
+    /// takes it if the socket was made with [`Options::for_c`].
+    ///
+    /// # Errors
+    /// EINVAL, with the reason.
+    pub fn set_c(&self, number: i32, bytes: &[u8]) -> Result<(), OptionError> {
+        let row = Options::spec(number)?;
+        match row.name() {
+            "SUBSCRIBE" => return self.subscribe(bytes),
+            "UNSUBSCRIBE" => return self.unsubscribe(bytes),
+            _ => row.settable()?,
+        }
+        if row.in_c(self.kind()).is_none() {
+            row.permit(self.kind())?;
+        }
+        let value = row.from_c(bytes)?;
+        self.core.configure(|options| row.set(options, &value))
+    }
+
+    /// What `zmq_getsockopt` tells of an option that has a value, in a buffer of `room` bytes; see
+    /// [`OptionSpec::tell_c`], which also serves those of [`Role::ReadOnly`](crate::Role).
+    ///
+    /// # Errors
+    /// EINVAL, with the reason.
+    pub fn tell_c(&self, number: i32, room: usize) -> Result<Vec<u8>, OptionError> {
+        let row = Options::spec(number)?;
+        row.tell_c(&row.value(&self.options())?, room)
     }
 
     fn set_row(&self, row: &OptionSpec, value: Value) -> Result<(), OptionError> {
@@ -304,6 +333,15 @@ impl Socket {
 }
 
 impl Core {
+    /// The options as the application sees them.
+    fn told(&self, st: &State) -> Options {
+        let mut options = Options::clone(&st.options);
+        if let Some(kept) = &st.kept {
+            options.put_kept(self.kind, kept);
+        }
+        options
+    }
+
     fn subscribe(self: &Arc<Self>, prefix: &[u8], on: bool) -> Result<(), OptionError> {
         let mut guard = self.lock();
         let st = &mut *guard;
@@ -333,13 +371,26 @@ impl Core {
     ) -> Result<(), E> {
         let mut guard = self.lock();
         let st = &mut *guard;
-        let mut options = Options::clone(&st.options);
+        let mut options = self.told(st);
         change(&mut options)?;
         options.check_for(self.kind)?;
-        options.check_late(&st.options)?;
+        if st.wired {
+            options.check_late(&st.options)?;
+        }
+        let kept = options.take_kept(self.kind);
         let marks = |options: &Options| (options.sndhwm, options.rcvhwm);
         let marked = marks(&options) != marks(&st.options);
-        st.options = Arc::new(options);
+        if options.affinity != st.options.affinity {
+            self.move_to_thread(st, options.affinity)
+                .map_err(|error| match error {
+                    SocketError::Option(error) => error,
+                    error => OptionError::System {
+                        name: "ZMQ_AFFINITY",
+                        cause: error.to_string(),
+                    },
+                })?;
+        }
+        (st.options, st.kept) = (Arc::new(options), kept);
         st.pattern.configure(&st.options);
         st.pipes.configure(&st.options);
         if marked {

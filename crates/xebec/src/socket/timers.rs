@@ -1,7 +1,7 @@
 //! The timers of a socket: one heap behind its lock, whose earliest entry the background thread
 //! knows. What each is for is an [`Alarm`].
 
-use super::core::{Core, State};
+use super::core::{Core, Registered, State};
 use super::dial::Stage;
 use super::endings::{DRAIN, DRAIN_MOST};
 use crate::conn::{Broken, Conn};
@@ -56,8 +56,8 @@ impl Core {
         };
         if st.scheduled.is_none_or(|at| next < at) {
             st.scheduled = Some(next);
-            if let Some(&token) = self.token.get() {
-                self.io.schedule(token, next);
+            if let Some(Registered { thread, token }) = &st.io {
+                thread.schedule(*token, next);
             }
         }
     }

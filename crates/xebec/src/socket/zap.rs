@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zmtp::{Credentials, Mechanism, SocketType, Verdict, zap};
 
-use super::core::{Core, State, Token};
+use super::core::{Core, Registered, State, Token};
 use super::timers::Alarm;
 use crate::admission::{Grant, Stage};
 use crate::channel::{self, End, Far, Inbox};
@@ -58,13 +58,17 @@ pub(super) fn concerns(mechanism: &Mechanism, options: &Options) -> bool {
 }
 
 /// Where the handler's answer is told: the background thread is to take it in.
-struct Desk(Weak<Core>);
+struct Desk {
+    core: Weak<Core>,
+    /// Fixed by now: a socket that has connections keeps its thread.
+    io: Registered,
+}
 
 impl Inbox for Desk {
     fn tell(&self, token: u64) {
-        if let Some(core) = self.0.upgrade() {
+        if let Some(core) = self.core.upgrade() {
             Inbox::tell(&*core, token);
-            core.wake_background();
+            self.io.wake();
         }
     }
 }
@@ -75,6 +79,8 @@ struct Question {
     request: Message,
     /// Nobody is let in for want of a handler.
     strict: bool,
+    /// The thread that takes the answer in.
+    io: Registered,
 }
 
 impl Core {
@@ -92,16 +98,11 @@ impl Core {
                 st.pipes.pipe_mut(id).admission().stage = Stage::Noted(credentials);
                 let token = Token::Inquiry(id, st.pipes.pipe(id).generation);
                 st.inquiries.push(token.encode());
-                self.wake_background();
+                if let Some(io) = &st.io {
+                    io.wake();
+                }
             }
             Err(why) => st.pipes.fail(id, why),
-        }
-    }
-
-    /// Has the background thread call [`on_timer`](crate::io::Serviced::on_timer) at once.
-    fn wake_background(&self) {
-        if let Some(&token) = self.token.get() {
-            self.io.schedule(token, Instant::now());
         }
     }
 
@@ -154,8 +155,10 @@ impl Core {
             routing_id: &options.routing_id,
             credentials,
         };
+        let io = st.io.clone()?;
         Some(Question {
             token,
+            io,
             request: request.encode().into_iter().map(Frame::from).collect(),
             strict,
         })
@@ -185,7 +188,10 @@ impl Core {
         }
         let id = st.pipes.insert(pipe);
         let here = Far {
-            inbox: Arc::new(Desk(Arc::downgrade(self))),
+            inbox: Arc::new(Desk {
+                core: Arc::downgrade(self),
+                io: question.io.clone(),
+            }),
             token: question.token,
         };
         let there = Far {
