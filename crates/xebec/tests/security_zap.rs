@@ -548,6 +548,34 @@ fn the_background_thread_takes_the_verdict_in_while_the_application_is_away() {
     assert_eq!(recv_text(&server), ["let me in"]);
 }
 
+#[test]
+fn handlers_come_and_go_while_peers_connect_and_in_the_end_all_are_let_in() {
+    let context = Context::new();
+    let options = guarded().zap_enforce_domain(true).handshake_ivl(ms(100));
+    let (server, endpoint, monitor) = server(&context, options);
+    let clients: Vec<_> = (0..30).map(|_| client(&endpoint)).collect();
+    for round in 0..30 {
+        let handler = handler(&context);
+        // Some leave requests behind them, taken or not.
+        for _ in 0..round % 3 {
+            if handler.recv_timeout(ms(50)).is_ok() && round % 2 == 0 {
+                send(&handler, reply("300"));
+            }
+        }
+    }
+    let handler = handler(&context);
+    let mut served = 0;
+    eventually("all are let in", || {
+        if handler.try_recv().is_ok() {
+            send(&handler, reply("200"));
+        }
+        served += u32::from(server.try_recv().is_ok());
+        served == 30
+    });
+    assert_eq!(server.stats().connections, 30);
+    drop((clients, monitor));
+}
+
 /// Random numbers, the same in every run (xorshift64*).
 struct Random(u64);
 
