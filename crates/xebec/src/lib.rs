@@ -75,7 +75,7 @@ pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
     AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
     ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop,
-    Role, RouterNotify, Rules, Told, Unit, Valid, Value, reference as options_reference,
+    Role, RouterNotify, Rules, Security, Told, Unit, Valid, Value, reference as options_reference,
 };
 pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};
@@ -85,7 +85,10 @@ pub use socket::{Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;
 pub use zmtp::zap::Request as ZapRequest;
-pub use zmtp::{Credentials, Metadata, MetadataError, PublicKey, Secret, SocketType, Version};
+pub use zmtp::{
+    Credentials, KeyError, KeyPair, Metadata, MetadataError, PublicKey, Secret, SecretKey,
+    SocketType, Version, z85,
+};
 
 /// The README's programs, compiled and run as documentation tests.
 #[cfg(doctest)]

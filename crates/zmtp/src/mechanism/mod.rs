@@ -267,16 +267,20 @@ enum May {
 fn expect<'a>(body: &'a [u8], name: &str, may: May) -> Result<&'a [u8], HandshakeError> {
     match split_name(body)? {
         (is, data) if is == name.as_bytes() => Ok(data),
-        (b"ERROR", data) if may == May::Refuse => {
-            let reason =
-                split_reason(data).map_err(|_| HandshakeError::Malformed { command: "ERROR" })?;
-            Err(HandshakeError::PeerError {
-                reason: printable(reason),
-            })
-        }
+        (b"ERROR", data) if may == May::Refuse => Err(refusal(data)),
         (other, _) => Err(HandshakeError::UnexpectedCommand {
             name: printable(other),
         }),
+    }
+}
+
+/// What the data of ERROR say.
+fn refusal(data: &[u8]) -> HandshakeError {
+    match split_reason(data) {
+        Ok(reason) => HandshakeError::PeerError {
+            reason: printable(reason),
+        },
+        Err(_) => HandshakeError::Malformed { command: "ERROR" },
     }
 }
 

@@ -462,6 +462,7 @@ malformed! {
     welcome_twice: plain_client("a", "b"), [b"\x07WELCOME", b"\x07WELCOME"] => ZmtpUnexpectedCommand;
     ready_metadata: plain_client("a", "b"), [b"\x07WELCOME", b"\x05READY\x05ab"] => ZmtpInvalidMetadata;
     error_truncated: plain_client("a", "b"), [b"\x05ERROR\x03"] => ZmtpMalformedCommandError;
+    error_of_libzmq_truncated: plain_client("a", "b"), [b"\x5eRROR\x04400"] => ZmtpMalformedCommandError;
     error_empty: plain_client("a", "b"), [b"\x05ERROR"] => ZmtpMalformedCommandError;
 }
 
@@ -469,6 +470,8 @@ malformed! {
 fn an_error_command_may_come_at_each_step() {
     for commands in [
         &[&b"\x05ERROR\x03400"[..]][..],
+        // As libzmq misspells it.
+        &[b"\x5eRROR\x03400"],
         &[b"\x07WELCOME", b"\x05ERROR\x03400"],
     ] {
         assert_eq!(fails(plain_client("a", "b"), commands).status(), Some(400));
