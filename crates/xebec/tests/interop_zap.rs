@@ -8,12 +8,19 @@ use std::time::Duration;
 use support::*;
 use xebec::EventKind::{self, *};
 use xebec::SocketType::{Pull, Push, Rep};
-use xebec::{Context, Message, Socket};
+use xebec::{Context, KeyPair, Message, Socket};
 use xebec_peers::libzmq::{self, Library};
 
 const ZAP: &str = "inproc://zeromq.zap.01";
 const ZAP_DOMAIN: i32 = 55;
 const ZAP_ENFORCE_DOMAIN: i32 = 93;
+const PLAIN_SERVER: i32 = 44;
+const PLAIN_USERNAME: i32 = 45;
+const PLAIN_PASSWORD: i32 = 46;
+const CURVE_SERVER: i32 = 47;
+const CURVE_PUBLICKEY: i32 = 48;
+const CURVE_SECRETKEY: i32 = 49;
+const CURVE_SERVERKEY: i32 = 50;
 
 type Frames = Vec<Vec<u8>>;
 
@@ -27,9 +34,48 @@ const OUTCOMES: [EventKind; 4] = [
     HandshakeFailedAuth,
 ];
 
+/// The mechanism of a server, and of the clients that it may let in.
+#[derive(Clone, Copy, Debug)]
+enum Security<'a> {
+    Null,
+    Plain,
+    Curve(&'a KeyPair),
+}
+
+/// What a server is like.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    security: Security<'a>,
+    enforce: bool,
+    handler: bool,
+}
+
+const ASKING: Setting<'static> = Setting {
+    security: Security::Null,
+    enforce: false,
+    handler: true,
+};
+
+/// A client of ours that has said hello.
+fn our_client(endpoint: &str, security: Security<'_>, client: &KeyPair) -> Socket {
+    let options = options().reconnect_ivl(Duration::from_secs(60));
+    let options = match security {
+        Security::Null => options,
+        Security::Plain => options.plain_username("ann").plain_password("secret"),
+        Security::Curve(server) => options
+            .curve_serverkey(server.public)
+            .curve_publickey(client.public)
+            .curve_secretkey(client.secret.clone()),
+    };
+    let client = socket_with(&Context::new(), Push, options);
+    client.connect(endpoint).unwrap();
+    send(&client, "hello");
+    client
+}
+
 /// Where one side of a test stands: libzmq or Xebec.
 trait Implementation {
-    fn server(&self, endpoint: &str, enforce: bool, handler: bool) -> Box<dyn Server>;
+    fn server(&self, endpoint: &str, setting: Setting<'_>) -> Box<dyn Server>;
 }
 
 /// A PULL with a domain, and its context's handler.
@@ -39,6 +85,10 @@ trait Server {
     fn judge(&self, reply: &Frames) -> Frames;
     fn outcome(&self) -> Outcome;
     fn hear(&self) -> Option<Frames>;
+
+    fn is_ours(&self) -> bool {
+        false
+    }
 }
 
 struct Zmq(&'static Library);
@@ -50,16 +100,26 @@ struct ZmqServer {
 }
 
 impl Implementation for Zmq {
-    fn server(&self, endpoint: &str, enforce: bool, handler: bool) -> Box<dyn Server> {
+    fn server(&self, endpoint: &str, setting: Setting<'_>) -> Box<dyn Server> {
         let context = self.0.context();
-        let rep = handler.then(|| {
+        let rep = setting.handler.then(|| {
             let rep = context.socket(libzmq::REP).unwrap();
             rep.bind(ZAP).unwrap();
             rep
         });
         let pull = context.socket(libzmq::PULL).unwrap();
         pull.set_bytes(ZAP_DOMAIN, b"test").unwrap();
-        pull.set_int(ZAP_ENFORCE_DOMAIN, enforce.into()).unwrap();
+        pull.set_int(ZAP_ENFORCE_DOMAIN, setting.enforce.into())
+            .unwrap();
+        match setting.security {
+            Security::Null => {}
+            Security::Plain => pull.set_int(PLAIN_SERVER, 1).unwrap(),
+            Security::Curve(keys) => {
+                pull.set_int(CURVE_SERVER, 1).unwrap();
+                pull.set_bytes(CURVE_SECRETKEY, keys.secret.expose())
+                    .unwrap();
+            }
+        }
         pull.set_bytes(libzmq::ROUTING_ID, b"server").unwrap();
         let monitor = pull.monitor().unwrap();
         pull.bind(endpoint).unwrap();
@@ -102,14 +162,23 @@ struct OurServer {
 }
 
 impl Implementation for Ours {
-    fn server(&self, endpoint: &str, enforce: bool, handler: bool) -> Box<dyn Server> {
+    fn server(&self, endpoint: &str, setting: Setting<'_>) -> Box<dyn Server> {
         let context = Context::new();
-        let rep = handler.then(|| {
+        let rep = setting.handler.then(|| {
             let rep = socket(&context, Rep);
             rep.bind(ZAP).unwrap();
             rep
         });
-        let options = options().zap_domain("test").zap_enforce_domain(enforce);
+        let options = options()
+            .zap_domain("test")
+            .zap_enforce_domain(setting.enforce);
+        let options = match setting.security {
+            Security::Null => options,
+            Security::Plain => options.plain_server(true),
+            Security::Curve(keys) => options
+                .curve_server(true)
+                .curve_secretkey(keys.secret.clone()),
+        };
         let pull = socket_with(&context, Pull, options.routing_id("server"));
         let monitor = pull.monitor();
         pull.bind(endpoint).unwrap();
@@ -136,6 +205,10 @@ impl Server for OurServer {
     fn hear(&self) -> Option<Frames> {
         let got = self.pull.recv_timeout(PATIENCE).ok()?;
         Some(got.frames().map(|frame| frame.to_vec()).collect())
+    }
+
+    fn is_ours(&self) -> bool {
+        true
     }
 }
 
@@ -207,20 +280,22 @@ fn both_ask_the_same_and_do_the_same_with_each_reply() {
     let Some(zmq) = xebec_peers::libzmq_or_skip() else {
         return;
     };
-    for reply in replies() {
-        let [theirs, ours] = [&Zmq(zmq) as &dyn Implementation, &Ours].map(|library| {
-            let server = library.server("tcp://127.0.0.1:*", false, true);
-            let client = socket(&Context::new(), Push);
-            client.connect(&server.endpoint()).unwrap();
-            send(&client, "hello");
-            let request = server.judge(&reply);
-            let outcome = server.outcome();
-            if outcome.0 == HandshakeSucceeded.number() {
-                assert_eq!(server.hear(), Some(vec![b"hello".to_vec()]));
-            }
-            (request, outcome)
-        });
-        assert_eq!(ours, theirs, "{reply:?}");
+    let (keys, client) = (KeyPair::generate(), KeyPair::generate());
+    for security in [Security::Null, Security::Plain, Security::Curve(&keys)] {
+        for reply in replies() {
+            let [theirs, ours] = [&Zmq(zmq) as &dyn Implementation, &Ours].map(|library| {
+                let setting = Setting { security, ..ASKING };
+                let server = library.server("tcp://127.0.0.1:*", setting);
+                let _client = our_client(&server.endpoint(), security, &client);
+                let request = server.judge(&reply);
+                let outcome = server.outcome();
+                if outcome.0 == HandshakeSucceeded.number() {
+                    assert_eq!(server.hear(), Some(vec![b"hello".to_vec()]));
+                }
+                (request, outcome)
+            });
+            assert_eq!(ours, theirs, "{reply:?}");
+        }
     }
 }
 
@@ -229,22 +304,47 @@ fn clients_of_both_are_told_the_same_by_servers_of_both() {
     let Some(zmq) = xebec_peers::libzmq_or_skip() else {
         return;
     };
-    for status in ["400", "500"] {
-        let reply = reply(&[b"1.0", b"1", status.as_bytes(), b"no", b"", b""]);
-        let denied = (HandshakeFailedAuth.number(), status.parse().unwrap());
-        for library in [&Zmq(zmq) as &dyn Implementation, &Ours] {
-            let server = library.server("tcp://127.0.0.1:*", false, true);
-            let client = socket(&Context::new(), Push);
-            let monitor = client.monitor();
-            client.connect(&server.endpoint()).unwrap();
-            server.judge(&reply);
-            assert_eq!(our_outcome(&monitor), denied);
+    let (keys, client) = (KeyPair::generate(), KeyPair::generate());
+    for security in [Security::Null, Security::Plain, Security::Curve(&keys)] {
+        for (status, outcome) in [
+            ("200", (HandshakeSucceeded.number(), 0)),
+            ("400", (HandshakeFailedAuth.number(), 400)),
+            ("500", (HandshakeFailedAuth.number(), 500)),
+        ] {
+            let reply = reply(&[b"1.0", b"1", status.as_bytes(), b"text", b"", b""]);
+            for library in [&Zmq(zmq) as &dyn Implementation, &Ours] {
+                let setting = Setting { security, ..ASKING };
+                let server = library.server("tcp://127.0.0.1:*", setting);
+                let ours = our_client(&server.endpoint(), security, &client);
+                let monitor = ours.monitor();
+                server.judge(&reply);
+                assert_eq!(our_outcome(&monitor), outcome, "{security:?}");
 
-            let client = zmq.context().socket(libzmq::PUSH).unwrap();
-            let monitor = client.monitor().unwrap();
-            client.connect(&server.endpoint()).unwrap();
-            server.judge(&reply);
-            assert_eq!(libzmq_outcome(&monitor), denied);
+                let theirs = zmq.context().socket(libzmq::PUSH).unwrap();
+                let set = |option, value: &[u8]| theirs.set_bytes(option, value).unwrap();
+                match security {
+                    Security::Null => {}
+                    Security::Plain => {
+                        set(PLAIN_USERNAME, b"ann");
+                        set(PLAIN_PASSWORD, b"secret");
+                    }
+                    Security::Curve(server) => {
+                        set(CURVE_SERVERKEY, &server.public.0);
+                        set(CURVE_PUBLICKEY, &client.public.0);
+                        set(CURVE_SECRETKEY, client.secret.expose());
+                    }
+                }
+                let monitor = theirs.monitor().unwrap();
+                theirs.connect(&server.endpoint()).unwrap();
+                server.judge(&reply);
+                // libzmq's PLAIN knows ERROR only as its own servers spell it, without an E.
+                let misspelt = matches!(security, Security::Plain) && status != "200";
+                let outcome = match misspelt && server.is_ours() {
+                    true => (HandshakeFailedProtocol.number(), 0x1000_0001),
+                    false => outcome,
+                };
+                assert_eq!(libzmq_outcome(&monitor), outcome, "{security:?}");
+            }
         }
     }
 }
@@ -256,10 +356,8 @@ fn over_ipc_both_tell_the_handler_the_process() {
     };
     let good = &replies()[0];
     let [theirs, ours] = [&Zmq(zmq) as &dyn Implementation, &Ours].map(|library| {
-        let server = library.server("ipc://*", false, true);
-        let client = socket(&Context::new(), Push);
-        client.connect(&server.endpoint()).unwrap();
-        send(&client, "hello");
+        let server = library.server("ipc://*", ASKING);
+        let _client = our_client(&server.endpoint(), Security::Null, &KeyPair::generate());
         let request = server.judge(good);
         assert_eq!(server.hear(), Some(vec![b"hello".to_vec()]));
         request
@@ -272,17 +370,31 @@ fn without_a_handler_both_let_in_or_turn_away() {
     let Some(zmq) = xebec_peers::libzmq_or_skip() else {
         return;
     };
+    let (keys, client) = (KeyPair::generate(), KeyPair::generate());
+    let (let_in, turned_away) = (
+        (HandshakeSucceeded.number(), 0),
+        (HandshakeFailedNoDetail.number(), 14),
+    );
     for library in [&Zmq(zmq) as &dyn Implementation, &Ours] {
-        let open = library.server("tcp://127.0.0.1:*", false, false);
-        let client = socket(&Context::new(), Push);
-        client.connect(&open.endpoint()).unwrap();
-        send(&client, "hello");
-        assert_eq!(open.hear(), Some(vec![b"hello".to_vec()]));
-
-        let strict = library.server("tcp://127.0.0.1:*", true, false);
-        let options = options().reconnect_ivl(Duration::from_secs(60));
-        let client = socket_with(&Context::new(), Push, options);
-        client.connect(&strict.endpoint()).unwrap();
-        assert_eq!(strict.outcome(), (HandshakeFailedNoDetail.number(), 14));
+        for (security, enforce, outcome) in [
+            (Security::Null, false, let_in),
+            (Security::Null, true, turned_away),
+            (Security::Plain, false, turned_away),
+            (Security::Plain, true, turned_away),
+            (Security::Curve(&keys), false, let_in),
+            (Security::Curve(&keys), true, turned_away),
+        ] {
+            let setting = Setting {
+                security,
+                enforce,
+                handler: false,
+            };
+            let server = library.server("tcp://127.0.0.1:*", setting);
+            let _client = our_client(&server.endpoint(), security, &client);
+            assert_eq!(server.outcome(), outcome);
+            if outcome == let_in {
+                assert_eq!(server.hear(), Some(vec![b"hello".to_vec()]));
+            }
+        }
     }
 }
