@@ -1,5 +1,6 @@
 //! Authentication and PLAIN: who is asked what and when, what the peer is told, what is refused.
 
+use proptest::prelude::*;
 use zmtp::{
     Cipher, Command, Credentials, Framing, Handshake, HandshakeError, Local, Mechanism, Peer,
     Progress, ProtocolError, Secret, SocketType, Verdict, Version, zap,
@@ -491,4 +492,34 @@ fn debug_shows_no_password() {
     assert!(!text.contains("tell"), "{text}");
     assert!(!text.contains("116, 101, 108, 108"), "{text}");
     assert_ne!(secret, Secret::from("tell-nobodz"));
+}
+
+// ---- any octets ----
+
+/// Octets as they come in commands: names, lengths, and anything.
+fn likely() -> impl Strategy<Value = Vec<u8>> {
+    let words: [&[u8]; 9] = [
+        b"\x04\x10\x05HELLO",
+        b"\x04\x08\x07WELCOME",
+        b"\x04\x09\x08INITIATE",
+        b"\x04\x06\x05READY",
+        b"\x04\x0a\x05ERROR\x03400",
+        b"\x0bSocket-Type\0\0\0\x03REP",
+        b"\x031.0\x011",
+        b"\0",
+        b"\0\0\0\0\x07MESSAGE",
+    ];
+    let word = prop::sample::select(words.to_vec()).prop_map(<[u8]>::to_vec);
+    let octets = proptest::collection::vec(any::<u8>(), 0..8);
+    proptest::collection::vec(prop_oneof![word, octets], 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn likely_octets(how in any::<u8>(), octets in likely()) {
+        let data = [&[how][..], &octets].concat();
+        crate::security_fuzz::plain(&data);
+        crate::security_fuzz::curve(&data);
+        crate::security_fuzz::zap(&octets);
+    }
 }
