@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use support::*;
@@ -574,6 +576,43 @@ fn handlers_come_and_go_while_peers_connect_and_in_the_end_all_are_let_in() {
     });
     assert_eq!(server.stats().connections, 30);
     drop((clients, monitor));
+}
+
+#[test]
+fn a_handler_with_ten_thousand_questions_before_it_is_asked_no_more() {
+    let context = Context::new();
+    let idle = handler(&context);
+    let questions = idle.monitor();
+    let server = socket_with(&context, Pull, guarded());
+    let monitor = server.monitor();
+    let endpoint = server.bind("ipc://*").unwrap();
+    let path = endpoint.strip_prefix("ipc://").unwrap();
+    // Nothing says that a domain is enforced: there is a handler, and it is not asked.
+    let stranger = || {
+        let mut stranger = UnixStream::connect(path).unwrap();
+        stranger.write_all(&hello("PUSH", b"")).unwrap();
+        stranger
+    };
+    for _ in 0..10_000 {
+        let stranger = stranger();
+        await_event(&questions, HandshakeSucceeded);
+        // It leaves, and its question stays.
+        stranger.shutdown(Shutdown::Both).unwrap();
+        expect(&monitor, HandshakeFailedNoDetail, EPIPE);
+    }
+    let _one_more = stranger();
+    expect(&monitor, HandshakeFailedNoDetail, EFAULT);
+    // It takes them up after all: those who come now are judged.
+    for _ in 0..10_000 {
+        recv(&idle);
+        send(&idle, reply("400"));
+    }
+    let push = socket(&Context::new(), Push);
+    push.connect(&endpoint).unwrap();
+    send(&push, "let me in");
+    recv(&idle);
+    send(&idle, reply("200"));
+    assert_eq!(recv_text(&server), ["let me in"]);
 }
 
 /// Random numbers, the same in every run (xorshift64*).

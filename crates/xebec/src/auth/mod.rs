@@ -47,7 +47,7 @@ use crate::socket::typed::Rep;
 /// # Ok(()) }
 /// ```
 ///
-/// When it is dropped its endpoint is free, and nobody is let in for want of it: where libzmq would
+/// When it is dropped, which waits for a callback that is at work, its endpoint is free, and nobody is let in for want of it: where libzmq would
 /// let a peer in unasked because there is no handler, a context that has had an authenticator does
 /// not.
 pub struct Authenticator {
