@@ -49,13 +49,19 @@ fn public_key(path: &Path) -> Result<PublicKey, PolicyError> {
         line,
         what,
     };
+    let key = |text: &str, line| {
+        let key = text.trim().trim_matches(['"', '\'']).parse();
+        key.map_err(|_| malformed(line, "the key is not 40 characters of Z85"))
+    };
+    // A secret key looks like a public one: only the name tells that this is none.
+    if path.extension().is_some_and(|extension| extension == "pub") {
+        return key(&text, None);
+    }
     for (number, line) in text.lines().enumerate() {
         if let Some((name, value)) = line.split_once('=')
             && name.trim() == "public-key"
         {
-            let key = value.trim().trim_matches(['"', '\'']);
-            let what = "the key is not 40 characters of Z85";
-            return key.parse().map_err(|_| malformed(Some(number + 1), what));
+            return key(value, Some(number + 1));
         }
     }
     // To pass over it would make a mistyped certificate a client that is denied for no reason.
@@ -130,6 +136,7 @@ mod tests {
     fn key_directories_have_a_key_in_each_file() {
         let directory = Directory::new("keys");
         let keys = [1, 2, 3].map(|octet| PublicKey([octet; 32]));
+        let secret = PublicKey([9; 32]);
         directory.file(
             "czmq",
             &format!(
@@ -138,16 +145,18 @@ mod tests {
             ),
         );
         directory.file("mine.key", &format!("public-key={}\n", keys[1]));
-        directory.file("czmq_secret", &format!("public-key = \"{}\"\n", keys[2]));
+        directory.file("czmq_secret", &format!("public-key = \"{}\"\n", secret));
+        directory.file("ours.pub", &format!("{}\n", keys[2]));
         directory.file(".hidden", "nothing");
         fs::create_dir(directory.0.join("more")).expect("a directory");
         let mut found = public_keys(&directory.0).expect("good files");
         found.sort_by_key(|key| key.0);
-        assert_eq!(found, keys[..2]);
+        assert_eq!(found, keys);
 
         for (text, part) in [
             ("public-key = \"short\"", "line 1"),
             ("# nothing\n", "public-key"),
+            (&secret.to_string(), "public-key"),
             (
                 "\npublic-key = \"''''''''''''''''''''''''''''''''''''''''\"",
                 "line 2",

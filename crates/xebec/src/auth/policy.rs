@@ -179,8 +179,9 @@ impl Policy {
     }
 
     /// Lets the clients with the public keys in a directory into a domain: each file has a line
-    /// `public-key = "..."`, as the certificates of CZMQ and pyzmq do. Hidden files, and those that
-    /// end in `_secret`, are passed over.
+    /// `public-key = "..."`, as the certificates of CZMQ and pyzmq do, or ends in `.pub` and is the
+    /// key, as `xebec keygen` writes it. Hidden files, and those that end in `_secret`, are passed
+    /// over.
     pub fn client_keys_in(
         mut self,
         domain: impl Into<String>,
