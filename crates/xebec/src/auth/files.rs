@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use zeroize::Zeroizing;
 use zmtp::{PublicKey, Secret};
 
 use super::policy::PolicyError;
 
 /// The users of a file and their passwords.
 pub(super) fn passwords(path: &Path) -> Result<Vec<(Vec<u8>, Secret)>, PolicyError> {
-    let text = read(path)?;
+    let text = Zeroizing::new(read(path)?);
     let mut users = Vec::new();
     for (number, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
