@@ -20,7 +20,7 @@ mod plain;
 
 use crate::cipher::Cipher;
 use crate::command::{split_name, split_reason};
-use crate::key::{KeyPair, PublicKey};
+use crate::key::{KeyPair, PublicKey, SecretKey};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::{Command, Credentials, HandshakeError, Metadata};
@@ -103,7 +103,7 @@ impl Mechanism {
         matches!(self, Self::Null) || self.is_server()
     }
 
-    /// Whether the mechanism's secrets can be sent at all.
+    /// Whether the mechanism's secrets can be used at all.
     pub(crate) fn check(&self) -> Result<(), HandshakeError> {
         match self {
             Self::PlainClient { username, password } => {
@@ -111,6 +111,10 @@ impl Mechanism {
                     0..=MAX_PLAIN => Ok(()),
                     len => Err(HandshakeError::CredentialsTooLong { len }),
                 }
+            }
+            // Zeros are a key that was never set, and a secret that everybody has.
+            Self::CurveServer { keys } if keys.secret == SecretKey::default() => {
+                Err(HandshakeError::UnusableKey)
             }
             _ => Ok(()),
         }

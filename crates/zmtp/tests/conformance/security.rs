@@ -410,6 +410,33 @@ fn a_plain_client_that_dislikes_the_server_says_nothing() {
     assert!(told(&client.sent).is_none());
 }
 
+/// Nothing depends on how the octets are cut up on their way.
+#[test]
+fn every_split() {
+    let null = |kind, id: &[u8]| judging(local(kind, id));
+    let pairs = [
+        [plain_client("admin", "secret"), plain_server()],
+        [null(SocketType::Req, b"a"), null(SocketType::Rep, b"b")],
+    ];
+    for pair in pairs {
+        for server in [ALLOW, DENY] {
+            let sides = pair.clone().map(|local| (local, server.clone()));
+            let ends = meet(sides[0].clone(), sides[1].clone(), 10_000);
+            for (own, (local, verdict)) in sides.into_iter().enumerate() {
+                let (own, other) = (&ends[own], &ends[1 - own]);
+                for at in 0..=other.sent.len() {
+                    let mut side = Side::new(local.clone(), verdict.clone());
+                    side.input(&other.sent[..at]);
+                    side.input(&other.sent[at..]);
+                    assert_eq!(*side.handshake.output(), own.sent, "split at {at}");
+                    assert_eq!(side.end.outcome, own.outcome, "split at {at}");
+                    assert_eq!(side.end.asked, own.asked, "split at {at}");
+                }
+            }
+        }
+    }
+}
+
 // ---- malformed commands ----
 
 const GREETING: &[u8] = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01PLAIN\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
