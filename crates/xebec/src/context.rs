@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) resolver: Resolver,
     next_id: AtomicU64,
     cpus: usize,
-    /// An `Authenticator` guards the context's sockets, or did: nobody is
+    /// An [`Authenticator`](crate::Authenticator) guards the context's sockets, or did: nobody is
     /// let in for want of a ZAP handler. Never cleared.
     guarded: AtomicBool,
     /// The process that made it. A forked child has a copy without the threads, with locks as
@@ -390,6 +390,11 @@ impl Context {
     pub fn term(&self) {
         self.0.0.terminate();
         self.0.0.wait_gone();
+    }
+
+    /// Has nobody let in for want of a ZAP handler, from now on.
+    pub(crate) fn guard(&self) {
+        self.0.0.guarded.store(true, Ordering::Relaxed);
     }
 
     /// Sockets that are open or still have something to send.
