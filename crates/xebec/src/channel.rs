@@ -91,6 +91,8 @@ pub(crate) struct End {
     replaced: u64,
     /// The producer waits and is to be told no later than this socket's next pause.
     owed: bool,
+    /// What is taken out of `out` counts in portions of half the high-water mark.
+    by_halves: bool,
 }
 
 /// Two ends of a new pipe. `here` and `there` name the sockets that hold them; `out_hwm` is the
@@ -115,6 +117,7 @@ pub(crate) fn pair(
         taken_seen: 0,
         replaced: 0,
         owed: false,
+        by_halves: false,
     };
     (end(&forth, &back, there), end(&back, &forth, here))
 }
@@ -123,7 +126,16 @@ impl End {
     /// The messages sent and not yet taken at the other end.
     pub(crate) fn under_way(&mut self) -> usize {
         self.taken_seen = self.out.taken.load(Ordering::Acquire);
+        if self.by_halves {
+            self.taken_seen -= self.taken_seen % self.out.hwm().div_ceil(2).max(1) as u64;
+        }
         (self.sent - self.taken_seen) as usize
+    }
+
+    /// Has room at this end come in halves of the high-water mark, as libzmq has it: some of its
+    /// programs rely on a single message that is taken making no room.
+    pub(crate) fn give_room_by_halves(&mut self) {
+        self.by_halves = true;
     }
 
     /// Whether another message may be sent; if not, this end will be told when it may.
@@ -309,6 +321,24 @@ mod tests {
         assert!(there.pop().is_some() && there.pop().is_none());
         here.push("again".into());
         assert_eq!(told_there.0.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn room_by_halves_comes_when_half_is_taken() {
+        let (mut here, mut there, _, told_here) = ends(4, 1);
+        here.give_room_by_halves();
+        for i in 0..4u8 {
+            assert!(here.has_room());
+            here.push([i].into());
+        }
+        assert!(!here.has_room());
+        there.pop();
+        assert!(!here.has_room(), "a quarter is free");
+        there.pop();
+        assert!(here.has_room(), "half is free");
+        here.push("more".into());
+        assert!(here.has_room(), "up to the mark");
+        assert!(told_here.0.load(Ordering::SeqCst) > 0);
     }
 
     #[test]

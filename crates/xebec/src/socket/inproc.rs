@@ -54,7 +54,11 @@ pub(super) fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     };
     let ao = a_guard.pipes.pipe(a_id).options.clone();
     let conflate = ao.conflate || bo.conflate;
-    let (a_end, b_end) = channel::pair(far(a, token), far(b, b_token), 0, 0, conflate);
+    let (mut a_end, mut b_end) = channel::pair(far(a, token), far(b, b_token), 0, 0, conflate);
+    if lax {
+        a_end.give_room_by_halves();
+        b_end.give_room_by_halves();
+    }
     a_guard.pipes.pipe_mut(a_id).join(a_end);
     b_state!().pipes.pipe_mut(b_id).join(b_end);
     b.introduce(b_state!(), b_id, a.kind, ao.routing_id.clone(), endpoint);
