@@ -2,7 +2,7 @@
 //! panic" each checks what must hold for any input: what was read prints as text that reads the same
 //! again, and what was refused changed nothing.
 
-use xebec::{Endpoint, OptionError, OptionKey, Options, Value};
+use xebec::{ContextOptions, Endpoint, OptionError, OptionKey, Options, SocketType, Value};
 
 /// The longest error message in characters: 120 of the endpoint, each perhaps escaped as ten, and
 /// what is wrong with it.
@@ -53,7 +53,38 @@ pub fn options(data: &[u8]) {
         Ok(row.c_name)
     );
     if let Ok(value) = row.from_c(value) {
-        set(name, value);
+        set(name, value.clone());
+        // With the rules of C, and into buffers of any size.
+        let mut options = Options::for_c(SocketType::Router);
+        if row.set(&mut options, &value).is_ok() {
+            let value = row.value(&options).unwrap();
+            for room in [0, 4, 8, 255] {
+                let told = row.tell_c(&value, room);
+                assert!(told.map_or(0, |bytes| bytes.len()) <= room);
+            }
+        }
+    }
+}
+
+/// The number of an option of contexts, and what C passes for it; one after the other.
+pub fn contexts(data: &[u8]) {
+    let mut options = ContextOptions::new();
+    for chunk in data.split(|&octet| octet == b';') {
+        let Some((number, bytes)) = chunk.split_first() else {
+            continue;
+        };
+        let before = options.clone();
+        match options.set_c(i32::from(*number), bytes) {
+            Ok(()) => assert_eq!(options.check(), Ok(())),
+            Err(error) => {
+                assert!(options == before, "a refused value was set");
+                readable(&error.to_string(), usize::MAX);
+            }
+        }
+        for room in [0, 4, 8, 17] {
+            let told = options.tell_c(i32::from(*number), room);
+            assert!(told.map_or(0, |bytes| bytes.len()) <= room);
+        }
     }
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn workspace() -> PathBuf {
     here.parent().expect("xtask is a folder of it").to_owned()
 }
 
-fn target_directory() -> PathBuf {
+pub(crate) fn target_directory() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     workspace().join(target)
 }

@@ -1,18 +1,22 @@
 //! The project's chores: `cargo xtask test` runs every check there is, the others one each.
 //!
-//! A chore is a row of [`CHORES`] and a function of [`checks`], [`peers`] or [`lines`]; the help
-//! and the dispatch derive from the table. `test` is the list [`EVERYTHING`] of chores in order,
-//! each under a heading and with the time that it took. What a chore could not do, but was
-//! allowed to leave out, it returns as notes, and the summary repeats them.
+//! A chore is a row of [`CHORES`] and a function of [`checks`], [`peers`], [`install`],
+//! [`pyzmq`], [`bench`] or [`lines`]; the help and the dispatch derive from the table. `test` is
+//! the list [`EVERYTHING`] of chores in order, each under a heading and with the time that it
+//! took. What a chore could not do, but was allowed to leave out, it returns as notes, and the
+//! summary repeats them.
 //!
 //! Only std and the crate of the interop peers are used here, so that the first build is short.
 
 mod bench;
 mod checks;
+mod install;
 mod lines;
 mod peers;
+mod pyzmq;
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -32,7 +36,7 @@ const fn chore(name: &'static str, about: &'static str, run: fn(&Request) -> Out
 const CHORES: &[Chore] = &[
     chore(
         "peers",
-        "install libzmq and pyzmq, which the interop tests talk to",
+        "install what the tests talk to and the C tools that they need",
         peers::install,
     ),
     chore(
@@ -76,6 +80,16 @@ const CHORES: &[Chore] = &[
         checks::pages,
     ),
     chore(
+        "install",
+        "build the C library and stage it below --prefix DIR",
+        install::install,
+    ),
+    chore(
+        "pyzmq",
+        "run pyzmq's own tests on libzmq and on ours, and compare",
+        pyzmq::compare,
+    ),
+    chore(
         "lines",
         "count the lines of code of each crate",
         lines::print,
@@ -98,6 +112,8 @@ struct Request {
     keep_going: bool,
     /// Takes only the interop peers that are there.
     no_install: bool,
+    /// Where `install` puts the C library.
+    prefix: Option<PathBuf>,
     /// What follows `--`, for the test runner, or `bench`, for the benchmarks.
     rest: Vec<String>,
 }
@@ -120,8 +136,9 @@ fn main() -> ExitCode {
 }
 
 fn help() -> String {
-    let mut text =
-        String::from("Usage: cargo xtask CHORE… [--keep-going] [--no-install] [-- ARGS]\n\n");
+    let mut text = String::from(
+        "Usage: cargo xtask CHORE… [--keep-going] [--no-install] [--prefix DIR] [-- ARGS]\n\n",
+    );
     text += "  test       everything: ";
     text += &EVERYTHING.join(", ");
     text += "\n";
@@ -131,6 +148,7 @@ fn help() -> String {
     text += "
   --keep-going   go on after a chore that failed
   --no-install   leave the machine as it is: what needs a missing peer is skipped
+  --prefix DIR   where `install` puts include/ and lib/
   -- ARGS        for the test runner, as in `cargo xtask interop -- --exact NAME`
 
 With CI=true in the environment nothing may be skipped: a missing peer is a failure.
@@ -150,6 +168,10 @@ fn parse(arguments: Vec<String>) -> Result<Request, String> {
             }
             "--keep-going" => request.keep_going = true,
             "--no-install" => request.no_install = true,
+            "--prefix" => {
+                let prefix = arguments.next();
+                request.prefix = Some(prefix.ok_or("--prefix needs a directory")?.into());
+            }
             "test" => request
                 .chores
                 .extend(EVERYTHING.iter().map(ToString::to_string)),
@@ -246,6 +268,16 @@ mod tests {
         let request = parsed("lines bench --quick push-tcp").unwrap();
         assert_eq!(request.chores, ["lines", "bench"]);
         assert_eq!(request.rest, ["--quick", "push-tcp"]);
+    }
+
+    #[test]
+    fn the_prefix_is_a_directory() {
+        let request = parsed("install --prefix /opt/zmq").unwrap();
+        assert_eq!(request.prefix, Some(PathBuf::from("/opt/zmq")));
+        assert_eq!(
+            parsed("install --prefix").unwrap_err(),
+            "--prefix needs a directory"
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! Installs what the interop tests talk to: libzmq from Debian, pyzmq from PyPI.
+//! Installs what the interop tests talk to: libzmq from Debian, pyzmq from PyPI; and what the tests
+//! of the C library need besides: a C compiler, libzmq's header and valgrind, from Debian.
 //!
-//! What is there is left alone. libzmq, and Python's venv module where it is missing, come by
+//! What is there is left alone. What comes from Debian, Python's venv module among it, comes by
 //! apt-get, which needs root or a sudo that asks nothing; pyzmq goes into a virtual environment
 //! below the target directory, which needs nobody's leave. Each step says what it does. What may
 //! not or cannot be installed is a note, and its tests are skipped; under `CI=true` it is a
 //! failure.
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use xebec_peers::libzmq::Library;
@@ -16,7 +18,14 @@ use crate::checks::shown;
 use crate::{Outcome, Request};
 
 pub(crate) fn install(request: &Request) -> Outcome {
-    let outcomes = [("libzmq", libzmq(request)), ("pyzmq", pyzmq(request))];
+    let outcomes = [
+        ("libzmq", libzmq(request)),
+        ("pyzmq", pyzmq(request)),
+        (
+            "the C tools",
+            headers(request).and_then(|()| valgrind(request)),
+        ),
+    ];
     let mut missing = Vec::new();
     for (name, outcome) in outcomes {
         match outcome {
@@ -63,6 +72,50 @@ fn pyzmq(request: &Request) -> Result<String, String> {
     Python::install().map(|python| python.version().to_owned())
 }
 
+/// libzmq's header, and a compiler for it.
+pub(crate) fn headers(request: &Request) -> Result<(), String> {
+    const HEADER: &str = "#include <zmq.h>\nint main(void) { return ZMQ_VERSION_MAJOR - 4; }";
+    let there = || {
+        let mut cc = Command::new("cc");
+        cc.args(["-fsyntax-only", "-x", "c", "-"]);
+        quietly(&mut cc, HEADER)
+    };
+    if there() {
+        return Ok(());
+    }
+    if request.no_install {
+        return Err("there is no C compiler that finds zmq.h, and --no-install was given".into());
+    }
+    apt_get(&["gcc", "libc6-dev", "libzmq3-dev"])
+}
+
+fn valgrind(request: &Request) -> Result<String, String> {
+    let version = || {
+        let output = Command::new("valgrind").arg("--version").output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(text)
+    };
+    if version().is_none() {
+        if request.no_install {
+            return Err("there is no valgrind, and --no-install was given".into());
+        }
+        apt_get(&["valgrind", "libc6-dbg"])?;
+    }
+    version().ok_or_else(|| "valgrind does not run".to_owned())
+}
+
+/// What it takes to make a virtual environment and build a module in it.
+pub(crate) fn python_for_building() -> Result<(), String> {
+    const CHECK: &str = "\
+import ensurepip, os, sys, sysconfig, venv
+header = os.path.join(sysconfig.get_paths()['include'], 'Python.h')
+sys.exit(not os.path.exists(header))";
+    if runs(Command::new("python3").args(["-c", CHECK])) && runs(Command::new("c++").arg("-v")) {
+        return Ok(());
+    }
+    apt_get(&["python3", "python3-venv", "python3-dev", "g++"])
+}
+
 /// Installs Debian packages, where this user may.
 fn apt_get(packages: &[&str]) -> Result<(), String> {
     if !runs(Command::new("apt-get").arg("--version")) {
@@ -105,9 +158,18 @@ fn apt_get_as(prefix: &[&str], arguments: &[&str]) -> Result<(), String> {
 
 /// Whether the command can be started and succeeds, without a word.
 fn runs(command: &mut Command) -> bool {
-    let quiet = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
+    quietly(command, "")
+}
+
+/// The same for one that reads something.
+fn quietly(command: &mut Command, input: &str) -> bool {
+    let quiet = command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let Ok(mut child) = quiet.stderr(Stdio::null()).spawn() else {
+        return false;
+    };
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that does not read it judges without.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    child.wait().is_ok_and(|status| status.success())
 }

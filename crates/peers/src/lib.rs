@@ -51,10 +51,15 @@ pub fn nothing_may_be_skipped() -> bool {
     env::var("CI").is_ok_and(|value| value == "true")
 }
 
+/// What a test needs, or `None` where this machine has none and may do without it; then the reason
+/// is told.
+///
+/// # Panics
+/// If it is missing and `CI=true`.
 #[track_caller]
-fn present_or_skip<T>(peer: Result<T, String>) -> Option<T> {
-    let reason = match peer {
-        Ok(peer) => return Some(peer),
+pub fn present_or_skip<T>(needed: Result<T, String>) -> Option<T> {
+    let reason = match needed {
+        Ok(needed) => return Some(needed),
         Err(reason) => reason,
     };
     assert!(

@@ -300,6 +300,11 @@ impl Conn {
         let mut reads = 0;
         loop {
             if let Some(message) = self.decode(pool)? {
+                if !self.readable && self.incoming.len() == 0 {
+                    // It may be long until somebody asks again: ten thousand peers that said one
+                    // thing each must not hold ten thousand buffers.
+                    self.incoming.rest(pool);
+                }
                 return Ok(Some(message));
             }
             if !self.readable || self.in_handshake() {

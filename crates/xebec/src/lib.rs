@@ -33,12 +33,14 @@
 //!
 //! # What is not there yet
 //! Security mechanisms other than NULL, the draft socket types, and transports other than tcp,
-//! ipc and inproc. Options that belong to them are refused, never ignored.
+//! ipc and inproc. Options that belong to them are refused, never ignored, but for those of
+//! multicast, which are kept for the transports to come.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
+mod auth;
 mod buffer;
 mod channel;
 mod conn;
@@ -62,6 +64,7 @@ mod sys;
 mod topics;
 mod transport;
 
+pub use auth::{AuthError, AuthStats, Authenticator, Decision, Policy, PolicyError};
 pub use bytes::Bytes;
 pub use context::{Context, ContextBuilder};
 pub use endpoint::{
@@ -72,18 +75,21 @@ pub use message::{ConnectionId, Frame, Message};
 pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
     AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
-    ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ReconnectStop,
-    Role, RouterNotify, Rules, Security, Told, Unit, Valid, Value, reference as options_reference,
+    ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ProxyAddress,
+    ReconnectStop, Role, RouterNotify, Rules, Security, Told, Unit, Valid, Value,
+    reference as options_reference,
 };
 pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};
 pub use proxy::{Proxy, ProxyError, ProxyStats, proxy};
 pub use socket::typed::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream, Sub, Xpub, Xsub};
-pub use socket::{Incoming, Outgoing, RecvFuture, SendFuture, Socket};
+pub use socket::{EventFd, Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;
+pub use zmtp::zap::Request as ZapRequest;
 pub use zmtp::{
-    KeyError, KeyPair, Metadata, PublicKey, Secret, SecretKey, SocketType, Version, z85,
+    Credentials, KeyError, KeyPair, Metadata, MetadataError, PublicKey, Secret, SecretKey,
+    SocketType, Version, z85,
 };
 
 /// The README's programs, compiled and run as documentation tests.

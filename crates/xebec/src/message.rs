@@ -332,6 +332,20 @@ impl Message {
         Some(std::mem::replace(&mut self.first, next))
     }
 
+    /// Takes the last frame off, unless it is the only one; then it leaves an empty one.
+    pub fn pop_back(&mut self) -> Option<Frame> {
+        match self.rest.pop() {
+            None if self.first.is_empty() => None,
+            None => Some(std::mem::take(&mut self.first)),
+            last => last,
+        }
+    }
+
+    /// The first frame, and those after it.
+    pub fn split_first(self) -> (Frame, Vec<Frame>) {
+        (self.first, self.rest)
+    }
+
     /// Takes off everything up to and including the first empty frame and returns what stood
     /// before it: the stack of return addresses of a request (RFC 28). `None`, and no change,
     /// if no empty frame is followed by another frame.

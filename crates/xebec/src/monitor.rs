@@ -51,11 +51,14 @@ pub enum EventKind {
     HandshakeFailedProtocol,
     /// The peer was refused, or refused this side, by authentication.
     HandshakeFailedAuth,
+    /// How many messages are in a connection's queues, told when the C API asks for it
+    /// (`zmq_socket_monitor_pipes_stats`).
+    PipesStats,
 }
 
 impl EventKind {
     /// The number of the event in the C API (`zmq_socket_monitor`).
-    pub const fn number(self) -> u16 {
+    pub const fn number(self) -> u32 {
         match self {
             EventKind::Connected => 1,
             EventKind::ConnectDelayed => 2,
@@ -72,6 +75,7 @@ impl EventKind {
             EventKind::HandshakeSucceeded => 0x1000,
             EventKind::HandshakeFailedProtocol => 0x2000,
             EventKind::HandshakeFailedAuth => 0x4000,
+            EventKind::PipesStats => 0x1_0000,
         }
     }
 }
@@ -90,12 +94,19 @@ pub struct Event {
     pub routing_id: Option<Bytes>,
     /// Why, for events that tell of a failure.
     pub cause: Option<String>,
-    /// The number that goes with the event in the C API (`zmq_socket_monitor`): for
+    /// The number that goes with the event in the C API (`zmq_socket_monitor`): the descriptor of the
+    /// connection or listener, for [`ConnectRetried`](EventKind::ConnectRetried) the milliseconds to
+    /// the next attempt, for [`ConnectDelayed`](EventKind::ConnectDelayed) and what failed an errno. For
     /// [`HandshakeFailedNoDetail`](EventKind::HandshakeFailedNoDetail) an errno, for
     /// [`HandshakeFailedProtocol`](EventKind::HandshakeFailedProtocol) a `ZMQ_PROTOCOL_ERROR_*`, for
     /// [`HandshakeFailedAuth`](EventKind::HandshakeFailedAuth) the status of the ZAP reply (RFC 27).
-    /// 0 where there is none.
+    /// For [`PipesStats`](EventKind::PipesStats) the messages that wait to be sent. 0 where there is
+    /// none.
     pub value: u64,
+    /// For [`PipesStats`](EventKind::PipesStats) the messages that wait to be received.
+    pub second: Option<u64>,
+    /// This side's address, once there is a connection that this side made.
+    pub local: Option<String>,
 }
 
 impl Event {
@@ -107,6 +118,8 @@ impl Event {
             routing_id: None,
             cause: None,
             value: 0,
+            second: None,
+            local: None,
         }
     }
 
@@ -117,6 +130,27 @@ impl Event {
 
     pub(crate) fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// The numbers that go with the event in the second version of the C API.
+    #[doc(hidden)]
+    pub fn values(&self) -> Vec<u64> {
+        [self.value].into_iter().chain(self.second).collect()
+    }
+
+    /// The local and the remote end, as far as they are known.
+    #[doc(hidden)]
+    pub fn ends(&self) -> (&str, &str) {
+        let peer = self.peer.as_deref().unwrap_or_default();
+        match &self.local {
+            Some(local) => (local, &self.endpoint),
+            None => (&self.endpoint, peer),
+        }
+    }
+
+    pub(crate) fn local(mut self, address: Option<String>) -> Self {
+        self.local = address;
         self
     }
 
@@ -156,29 +190,58 @@ struct Mailbox {
     arrived: Condvar,
 }
 
+/// Takes an event at once, under the socket's lock; false to be told no more.
+pub(crate) type Sink = Box<dyn FnMut(&Event) -> bool + Send>;
+
 /// The monitors of a socket, on the socket's side.
 #[derive(Default)]
-pub(crate) struct Monitors(Mutex<Vec<Weak<Mailbox>>>);
+pub(crate) struct Monitors(Mutex<Listeners>);
+
+/// Who is told.
+#[derive(Default)]
+struct Listeners {
+    mailboxes: Vec<Weak<Mailbox>>,
+    sink: Option<Sink>,
+}
+
+impl Listeners {
+    fn tell(&mut self, event: &Event) {
+        self.mailboxes.retain(|mailbox| {
+            let mailbox = mailbox.upgrade();
+            mailbox.is_some_and(|mailbox| mailbox.put(event.clone()))
+        });
+        self.sink.take_if(|sink| !sink(event));
+    }
+}
 
 impl Monitors {
     pub(crate) fn open(&self) -> Monitor {
         let mailbox = Arc::new(Mailbox::default());
-        self.0.lock().push(Arc::downgrade(&mailbox));
+        self.0.lock().mailboxes.push(Arc::downgrade(&mailbox));
         Monitor(mailbox)
+    }
+
+    /// Has events handed to `sink`, if any, as they happen. One that was there before is told that it
+    /// is stopped, and is returned.
+    pub(crate) fn attach(&self, sink: Option<Sink>) -> Option<Sink> {
+        let mut listeners = self.0.lock();
+        if let Some(before) = &mut listeners.sink {
+            before(&Event::new(EventKind::MonitorStopped, ""));
+        }
+        std::mem::replace(&mut listeners.sink, sink)
+    }
+
+    /// Whether there is a sink.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.0.lock().sink.is_some()
     }
 
     /// Tells all monitors. The event is made only if there are any.
     pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
-        let mut monitors = self.0.lock();
-        if monitors.is_empty() {
-            return;
+        let mut listeners = self.0.lock();
+        if listeners.sink.is_some() || !listeners.mailboxes.is_empty() {
+            listeners.tell(&event());
         }
-        let event = event();
-        monitors.retain(|monitor| {
-            monitor
-                .upgrade()
-                .is_some_and(|mailbox| mailbox.put(event.clone()))
-        });
     }
 
     /// No event will follow.

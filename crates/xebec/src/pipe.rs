@@ -9,9 +9,11 @@
 //! kernel (or, inproc, until the peer's application has taken it). Inbound, it counts against
 //! RCVHWM from its decoding until the application has taken it. Both counts are exact.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,6 +27,7 @@ use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
 use crate::options::Options;
 use crate::stats::{Counters, Traffic};
+use crate::transport;
 
 /// Names a pipe of a socket; reused after the pipe is gone.
 pub(crate) type PipeId = usize;
@@ -64,12 +67,30 @@ pub struct PeerInfo {
     pub granted: Metadata,
     /// The protocol version that the connection speaks; `None` for inproc and raw streams.
     pub version: Option<Version>,
+    /// The number of the connection's descriptor, for what is received by it; none for inproc.
+    pub(crate) descriptor: Option<RawFd>,
+    /// What a foreign interface has made of all this, once for the connection.
+    pub(crate) rendering: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// The peer is of the generation (ZMTP 1.0) whose SUB sockets filter for themselves and never
     /// say what they want.
     pub(crate) silent_subscriber: bool,
 }
 
 impl PeerInfo {
+    /// The number of the descriptor that the peer's messages come by, as long as it is connected
+    /// (ZMQ_SRCFD); none for inproc.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.descriptor
+    }
+
+    /// What `make` made of it the first time that it was asked for.
+    #[doc(hidden)]
+    pub fn rendered<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let rendering = self.rendering.get_or_init(|| Arc::new(make()));
+        let rendering = rendering.clone().downcast();
+        rendering.expect("one interface renders it, in one type")
+    }
+
     /// A property of the peer by its name in `zmq_msg_gets`: `Peer-Address`, `User-Id`,
     /// `Socket-Type`, `Routing-Id` (or `Identity`), an application's own `X-...`, or one from the
     /// ZAP handler. What the handler says comes before what the peer says.
@@ -109,6 +130,9 @@ pub(crate) struct Pipe {
     sndhwm: usize,
     rcvhwm: usize,
     conflate: bool,
+    /// It is connected over inproc to a name that nobody is bound to yet: its output lingers, as that of
+    /// a connection that is still to come up does.
+    pub(crate) awaits: bool,
     /// The pattern knows this pipe.
     pub(crate) attached: bool,
     /// The connection is lost for good; the pipe lives until what was received is taken.
@@ -146,6 +170,7 @@ impl Pipe {
             sndhwm: mark(options.sndhwm),
             rcvhwm: mark(options.rcvhwm),
             conflate: options.conflate,
+            awaits: false,
             attached: false,
             ending: false,
             dialer: None,
@@ -173,6 +198,7 @@ impl Pipe {
     /// The pipe leads to another socket of this context from now on.
     pub(crate) fn join(&mut self, end: End) {
         end.set_marks(self.sndhwm, self.rcvhwm);
+        self.awaits = false;
         self.link = Link::Inproc(Box::new(end));
     }
 
@@ -180,11 +206,36 @@ impl Pipe {
         self.admission.get_or_insert_default()
     }
 
+    /// Why the connection ends, with the ZAP handler's reason if it gave one.
+    pub(crate) fn reason_given(&self, why: &Broken) -> String {
+        match self.admission.as_ref().and_then(|a| a.reason.as_ref()) {
+            Some(reason) => format!("{why}; the ZAP handler says: {reason}"),
+            None => why.to_string(),
+        }
+    }
+
     pub(crate) fn conn(&self) -> Option<&Conn> {
         match &self.link {
             Link::Wire(conn) => Some(conn),
             _ => None,
         }
+    }
+
+    /// The number of its descriptor, for events; 0 if it has none.
+    pub(crate) fn descriptor(&self) -> u64 {
+        self.conn()
+            .map_or(0, |conn| transport::number(conn.stream()))
+    }
+
+    /// The same, for what is received by it.
+    pub(crate) fn raw_fd(&self) -> Option<RawFd> {
+        self.conn().map(|conn| conn.stream().as_fd().as_raw_fd())
+    }
+
+    /// This side's address of a connection that this side made, for events.
+    pub(crate) fn local_address(&self) -> Option<String> {
+        let conn = self.conn().filter(|_| self.dialer.is_some());
+        conn.map(|conn| conn.stream().local_address())
     }
 
     /// Messages accepted and not yet handed on.
@@ -448,6 +499,17 @@ impl Pipes {
                 self.flush(id);
                 self.slab[id].queued_out() < self.slab[id].sndhwm
             }
+        }
+    }
+
+    /// Whether the queue is below its high-water mark as it is, with all that waits for company.
+    pub(crate) fn has_room(&mut self, id: PipeId) -> bool {
+        let pipe = &self.slab[id];
+        match pipe.link {
+            Link::Wire(_) if !pipe.conflate && !pipe.ending && !pipe.failed => {
+                pipe.queued_out() < pipe.sndhwm
+            }
+            _ => self.can_send(id),
         }
     }
 

@@ -19,6 +19,10 @@ impl Interest {
     pub const READ: Interest = Interest(1);
     /// Something can be sent or written.
     pub const WRITE: Interest = Interest(2);
+    /// A descriptor has urgent data (POLLPRI); sockets never do.
+    pub const PRIORITY: Interest = Interest(8);
+    /// Nothing but the failure of a descriptor, which is always told.
+    pub const NONE: Interest = Interest(0);
 
     /// Whether all of `other` is part of this.
     pub const fn contains(self, other: Interest) -> bool {
@@ -32,6 +36,9 @@ impl std::ops::BitOr for Interest {
         Interest(self.0 | other.0)
     }
 }
+
+/// A descriptor has failed or its other end is gone: found, not asked for.
+const FAILED: u8 = 4;
 
 enum Source<'a> {
     Socket(&'a Socket),
@@ -71,13 +78,36 @@ impl<'a> PollItem<'a> {
     }
 
     /// The last poll found something to receive or read here.
+    ///
+    /// So it says, too, of a descriptor that [has failed](Self::has_failed): reading tells how.
     pub fn is_readable(&self) -> bool {
-        self.ready & Interest::READ.0 != 0 && !matches!(self.source, Source::Timer(_))
+        self.has(Interest::READ) && !matches!(self.source, Source::Timer(_))
     }
 
-    /// The last poll found room to send or write here.
+    /// The last poll found room to send or write here, or that writing would tell of a failure.
     pub fn is_writable(&self) -> bool {
-        self.ready & Interest::WRITE.0 != 0
+        self.has(Interest::WRITE)
+    }
+
+    fn has(&self, what: Interest) -> bool {
+        self.ready & what.0 != 0 || self.has_failed() && self.interest.contains(what)
+    }
+
+    /// The last poll found that this descriptor has failed, is none, or has lost its other end.
+    pub fn has_failed(&self) -> bool {
+        self.ready & FAILED != 0
+    }
+
+    /// The last poll found urgent data at this descriptor.
+    pub fn has_priority(&self) -> bool {
+        self.ready & Interest::PRIORITY.0 != 0
+    }
+
+    /// What the last poll found, bit by bit as `zmq_poll` has it: 1 to read, 2 to write, 4 failed, 8
+    /// urgent.
+    #[doc(hidden)]
+    pub fn bits(&self) -> u8 {
+        self.ready
     }
 
     /// The last poll found that this timer's moment had come.
@@ -230,6 +260,7 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, item.interest.contains(Interest::READ));
             flags.set(PollFlags::OUT, item.interest.contains(Interest::WRITE));
+            flags.set(PollFlags::PRI, item.interest.contains(Interest::PRIORITY));
             fds.push(PollFd::from_borrowed_fd(fd, flags));
         }
     }
@@ -239,11 +270,17 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
         false => deadline,
     };
     let waited = sys::poll(&mut fds, deadline);
-    let hung = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    let bits = [
+        (PollFlags::IN, Interest::READ.0),
+        (PollFlags::OUT, Interest::WRITE.0),
+        (PollFlags::PRI, Interest::PRIORITY.0),
+        (PollFlags::HUP, FAILED),
+        (PollFlags::ERR, FAILED),
+        (PollFlags::NVAL, FAILED),
+    ];
     let found = fds[first..].iter().map(PollFd::revents).map(|flags| {
-        let readable = flags.intersects(PollFlags::IN | hung);
-        let writable = flags.intersects(PollFlags::OUT | hung);
-        u8::from(readable) | u8::from(writable) << 1
+        let found = bits.iter().filter(|(flag, _)| flags.contains(*flag));
+        found.fold(0, |all, (_, bit)| all | bit)
     });
     let found: Vec<u8> = found.collect();
     drop(fds);
@@ -254,7 +291,7 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
         .iter_mut()
         .filter(|item| matches!(item.source, Source::Fd(_)));
     for (item, found) in own.zip(found) {
-        item.ready = item.interest.0 & found;
+        item.ready = (item.interest.0 | FAILED) & found;
     }
     waited
 }

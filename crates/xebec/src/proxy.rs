@@ -82,6 +82,7 @@ pub struct Proxy<'a> {
     back: &'a Socket,
     capture: Option<&'a Socket>,
     control: Option<&'a Socket>,
+    any_types: bool,
     stats: ProxyStats,
 }
 
@@ -112,6 +113,7 @@ impl<'a> Proxy<'a> {
             back: back.as_ref(),
             capture: None,
             control: None,
+            any_types: false,
             stats: ProxyStats::default(),
         }
     }
@@ -132,19 +134,28 @@ impl<'a> Proxy<'a> {
         self
     }
 
+    /// Joins any two sockets, or one with itself, as `zmq_proxy` does: what one cannot receive or the
+    /// other not send does not pass.
+    pub fn of_any_types(mut self) -> Self {
+        self.any_types = true;
+        self
+    }
+
     /// Runs until the context is terminated or the control socket says TERMINATE; then returns
     /// what has passed.
     ///
     /// # Errors
     /// See [`ProxyError`].
     pub fn run(mut self) -> Result<ProxyStats, ProxyError> {
-        if !fits(self.front.kind(), self.back.kind()) {
+        if !self.any_types && !fits(self.front.kind(), self.back.kind()) {
             return Err(ProxyError::Mismatched(self.front.kind(), self.back.kind()));
         }
+        // One socket on both sides: what it receives it sends.
+        let single = std::ptr::eq(self.front, self.back);
         let mut flow = Flow::Run;
         let (mut to_back, mut to_front) = (Lane::default(), Lane::default());
         loop {
-            self.wait(&flow, &to_back, &to_front)?;
+            self.wait(&flow, &to_back, &to_front, single)?;
             if let Some(control) = self.control
                 && let Some(command) = receive(control)?
             {
@@ -155,17 +166,26 @@ impl<'a> Proxy<'a> {
                 Flow::Pause => continue,
                 Flow::Run => {}
             }
-            let (messages, bytes) = self.forward(self.front, self.back, &mut to_back)?;
+            let (messages, bytes) = self.forward(self.front, self.back, &mut to_back, single)?;
             self.stats.front_in += messages;
             self.stats.front_in_bytes += bytes;
-            let (messages, bytes) = self.forward(self.back, self.front, &mut to_front)?;
+            if single {
+                continue;
+            }
+            let (messages, bytes) = self.forward(self.back, self.front, &mut to_front, false)?;
             self.stats.back_in += messages;
             self.stats.back_in_bytes += bytes;
         }
     }
 
     /// Waits for something to do: input on a side whose other side has room.
-    fn wait(&self, flow: &Flow, to_back: &Lane, to_front: &Lane) -> Result<(), ProxyError> {
+    fn wait(
+        &self,
+        flow: &Flow,
+        to_back: &Lane,
+        to_front: &Lane,
+        single: bool,
+    ) -> Result<(), ProxyError> {
         let (back_full, front_full) = (to_back.full, to_front.full);
         let mut items = Vec::with_capacity(3);
         items.extend(
@@ -184,10 +204,8 @@ impl<'a> Proxy<'a> {
                 interest(back_full, front_full)
                     .map(|interest| PollItem::socket(self.front, interest)),
             );
-            items.extend(
-                interest(front_full, back_full)
-                    .map(|interest| PollItem::socket(self.back, interest)),
-            );
+            let back = interest(front_full, back_full).filter(|_| !single);
+            items.extend(back.map(|interest| PollItem::socket(self.back, interest)));
         }
         let held = to_back.held.is_some() || to_front.held.is_some();
         let timeout = held.then_some(RETRY);
@@ -198,12 +216,14 @@ impl<'a> Proxy<'a> {
         }
     }
 
-    /// Moves up to a turn's worth of messages. Returns how many, and their bytes.
+    /// Moves up to a turn's worth of messages. Returns how many, and their bytes. A socket that
+    /// answers itself may have room only when it has received.
     fn forward(
         &self,
         from: &Socket,
         to: &Socket,
         lane: &mut Lane,
+        single: bool,
     ) -> Result<(u64, u64), ProxyError> {
         let (mut messages, mut bytes) = (0, 0);
         lane.full = false;
@@ -212,7 +232,7 @@ impl<'a> Proxy<'a> {
                 Some(message) => message,
                 None => {
                     // What cannot be passed on is not taken: it would be lost with the proxy.
-                    lane.full = !to.core().has_room();
+                    lane.full = !single && !to.core().has_room();
                     if lane.full {
                         break;
                     }

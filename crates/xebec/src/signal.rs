@@ -35,6 +35,9 @@ impl Alarm for Arc<crate::sys::Wake> {
     }
 }
 
+/// The watcher's id among the sleepers'.
+const WATCHER: u64 = u64::MAX;
+
 /// One socket's wake-up.
 pub(crate) struct Signal<A> {
     /// Something happened that the socket's owner has not looked at. Set by raisers, cleared by
@@ -146,6 +149,33 @@ impl<A: Alarm> Signal<A> {
         self.note(&waiting);
         drop(waiting);
         self.nothing_pending()
+    }
+
+    /// Announces somebody who is always waiting: whoever watches `alarm` from outside, in an event
+    /// loop of its own. Every raise sets the alarm until it is [rearmed](Self::rearm).
+    pub(crate) fn watch(&self, alarm: A) {
+        let mut waiting = self.waiting.lock();
+        waiting.sleepers.push(Sleeper {
+            id: WATCHER,
+            alarm,
+            called: false,
+        });
+        self.note(&waiting);
+    }
+
+    /// The watcher is about to look: its alarm is cleared, and set again if something is pending
+    /// that this look may miss. Called with the socket's lock held, before looking.
+    pub(crate) fn rearm(&self) {
+        let mut waiting = self.waiting.lock();
+        let watcher = waiting.sleepers.iter_mut().find(|one| one.id == WATCHER);
+        let Some(watcher) = watcher.filter(|watcher| watcher.called) else {
+            return;
+        };
+        watcher.alarm.clear();
+        watcher.called = !self.nothing_pending();
+        if watcher.called {
+            watcher.alarm.set();
+        }
     }
 
     fn note(&self, waiting: &Waiting<A>) {

@@ -12,6 +12,10 @@ use std::path::PathBuf;
 #[path = "../../../fuzz/src/endpoint.rs"]
 mod endpoint;
 
+#[allow(unreachable_pub)]
+#[path = "../../../fuzz/src/socks.rs"]
+mod socks;
+
 #[path = "corpus/seeds.rs"]
 mod seeds;
 
@@ -43,6 +47,16 @@ fn endpoint() {
 #[test]
 fn options() {
     replay("options", endpoint::options);
+}
+
+#[test]
+fn contexts() {
+    replay("contexts", endpoint::contexts);
+}
+
+#[test]
+fn socks() {
+    replay("socks", socks::socks);
 }
 
 #[test]

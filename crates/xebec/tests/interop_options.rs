@@ -35,8 +35,20 @@ const DIFFERS: &[(&str, &str, bool)] = &[
     ("USE_FD", "500", true),
     // Taken as 0 there, for it is divided first.
     ("HEARTBEAT_TTL", "-1", true),
+    // A proxy without a port: every attempt to connect would fail.
+    ("SOCKS_PROXY", "text", true),
+    ("SOCKS_PROXY", "terminated", true),
+    ("SOCKS_PROXY", "filter", true),
+    ("SOCKS_PROXY", "property", true),
+    ("SOCKS_PROXY", "long text", true),
+    ("SOCKS_PROXY", "longer text", true),
+    ("SOCKS_PROXY", "empty", false),
     // No limit is -1.
     ("MAXMSGSIZE", "long -5", true),
+    // On is 1; the manual says so too.
+    ("ZAP_ENFORCE_DOMAIN", "-1", true),
+    ("ZAP_ENFORCE_DOMAIN", "2", true),
+    ("ZAP_ENFORCE_DOMAIN", "500", true),
     // An empty value empties a list or a text; in libzmq only NULL does.
     ("TCP_ACCEPT_FILTER", "empty", false),
     ("IPC_FILTER_UID", "empty", false),

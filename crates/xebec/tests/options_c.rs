@@ -118,6 +118,17 @@ fn subscriptions_are_options() {
     assert!(matches!(sub.tell_c(6, 255), Err(OptionError::Action(_))));
 }
 
+#[test]
+fn nothing_is_set_or_told_once_the_context_is_terminated() {
+    let context = Context::new();
+    let pair = for_c(&context, Pair);
+    context.shutdown();
+    let set = pair.set_c(LINGER, &0i32.to_ne_bytes());
+    assert_eq!(set, Err(OptionError::Terminated));
+    assert_eq!(pair.tell_c(LINGER, 4), Err(OptionError::Terminated));
+    assert_eq!(pair.set("linger", "0"), Ok(()), "Rust has no such rule");
+}
+
 /// Issue trackers and programs in C set them, and no harm comes of it.
 #[test]
 fn options_of_transports_to_come_are_kept_and_told() {

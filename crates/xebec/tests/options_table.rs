@@ -169,6 +169,13 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "hiccup_comes_whenever_a_connection_is_lost_after_all_it_brought",
     ),
     ("IPV6", "true", "ipv6_can_be_off_and_on"),
+    (
+        "SOCKS_PROXY",
+        "localhost:1080",
+        "a_proxy_connects_and_both_sides_talk",
+    ),
+    ("SOCKS_USERNAME", "me", "a_proxy_that_asks_is_told_who"),
+    ("SOCKS_PASSWORD", "secret", "a_proxy_that_asks_is_told_who"),
     ("BACKLOG", "7", "backlog_connections_may_wait"),
     ("BINDTODEVICE", "lo", "bindtodevice_leaves_by_that_device"),
     (
@@ -308,6 +315,7 @@ const TESTS: [&str; 15] = [
     include_str!("options_table.rs"),
     include_str!("options_c.rs"),
     include_str!("options_effect.rs"),
+    include_str!("options_socks.rs"),
     include_str!("options_peers.rs"),
     include_str!("options_publish.rs"),
     include_str!("options_words.rs"),

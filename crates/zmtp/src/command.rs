@@ -63,7 +63,7 @@ pub enum CommandError {
     Truncated,
     /// The name is empty or has characters other than letters.
     InvalidName,
-    /// The context of a PING or PONG exceeds [`MAX_PING_CONTEXT`].
+    /// The context of a PONG exceeds [`MAX_PING_CONTEXT`].
     ContextTooLong(usize),
     /// The group exceeds [`MAX_GROUP`].
     GroupTooLong(usize),
@@ -85,7 +85,9 @@ impl<'a> Command<'a> {
                 let (ttl, context) = data.split_first_chunk().ok_or(CommandError::Truncated)?;
                 Self::Ping {
                     ttl_deciseconds: u16::from_be_bytes(*ttl),
-                    context: checked_context(context)?,
+                    // RFC 37 limits it; libzmq, which sends what the application likes, answers with as
+                    // much of it as the limit allows.
+                    context: cut(context, MAX_PING_CONTEXT),
                 }
             }
             b"PONG" => Self::Pong {

@@ -1,10 +1,13 @@
-//! The small types that some options are made of: sets of flags, address filters and properties.
+//! The small types that some options are made of: sets of flags, address filters, properties, and the
+//! place of a proxy.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::value::Code;
+use super::table::Rules;
+use super::value::{Code, Fault, Field, Form, Value, text_of};
+use crate::endpoint::{Endpoint, TcpEndpoint};
 
 macro_rules! flags {
     ($(#[$doc:meta])* $Name:ident { $($(#[$flag_doc:meta])* $FLAG:ident = $bit:literal, $word:literal;)* }) => {
@@ -135,6 +138,67 @@ impl fmt::Display for BadAddressFilter {
 }
 
 impl std::error::Error for BadAddressFilter {}
+
+/// Where a proxy is (`ZMQ_SOCKS_PROXY`): host and port, such as `proxy.example:1080`, or nowhere.
+///
+/// Any text makes one; what is not host and port is refused when the option is set, or by the socket
+/// that gets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ProxyAddress(String);
+
+impl ProxyAddress {
+    /// No proxy.
+    pub const NONE: Self = ProxyAddress(String::new());
+
+    /// Whether there is one.
+    pub fn is_some(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The text, empty if there is none.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where to connect to, if there is a proxy and its text is right.
+    pub(crate) fn endpoint(&self) -> Option<TcpEndpoint> {
+        let endpoint = Endpoint::parse(&format!("tcp://{}", self.0)).ok()?;
+        endpoint.check_connect().ok()?;
+        match endpoint {
+            Endpoint::Tcp(tcp) => Some(tcp),
+            _ => None,
+        }
+    }
+}
+
+impl From<&str> for ProxyAddress {
+    fn from(text: &str) -> Self {
+        ProxyAddress(text.to_owned())
+    }
+}
+
+impl From<String> for ProxyAddress {
+    fn from(text: String) -> Self {
+        ProxyAddress(text)
+    }
+}
+
+impl Field for ProxyAddress {
+    const FORM: Form = Form::Text;
+
+    fn accept(&mut self, value: &Value, _: &Rules) -> Result<(), Fault> {
+        let proxy = ProxyAddress::from(text_of(value)?);
+        if proxy.is_some() && proxy.endpoint().is_none() {
+            return Err(Fault::Invalid);
+        }
+        *self = proxy;
+        Ok(())
+    }
+
+    fn value(&self) -> Value {
+        Value::Text(self.0.clone())
+    }
+}
 
 /// A property that a socket tells its peers when it connects, such as `X-Region:eu`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -28,7 +28,8 @@ use zmtp::{KEY_LEN, SocketType};
 
 pub use descriptor::ListeningFd;
 pub use filter::{
-    AddressFilter, BadAddressFilter, BadProperty, Property, ReconnectStop, RouterNotify,
+    AddressFilter, BadAddressFilter, BadProperty, Property, ProxyAddress, ReconnectStop,
+    RouterNotify,
 };
 pub use reference::reference;
 pub use security::Security;
@@ -50,7 +51,7 @@ pub enum OptionKey<'a> {
     Name(&'a str),
 }
 
-/// Why an option was not set or told. The fault is always the caller's (EINVAL).
+/// Why an option was not set or told: nearly always the caller's fault (EINVAL).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OptionError {
@@ -85,6 +86,8 @@ pub enum OptionError {
         /// The kind that it has.
         expected: &'static str,
     },
+    /// The context of the socket is terminated (ETERM); only the calls for C say so.
+    Terminated,
     /// The option is fixed by now.
     Late {
         /// The option.
@@ -387,6 +390,11 @@ impl Options {
         }
     }
 
+    /// Whether they are those of a socket that is made for a program in C.
+    pub(crate) fn are_for_c(&self) -> bool {
+        self.is_c
+    }
+
     /// Takes away what sockets of this type do not have, if the C interface left any of it there.
     pub(crate) fn take_kept(&mut self, socket: SocketType) -> Option<Box<Options>> {
         if !self.is_c {
@@ -505,6 +513,7 @@ impl fmt::Display for OptionError {
             OptionError::WrongType { name, expected } => {
                 write!(f, "{name} takes a value of type {expected}")
             }
+            OptionError::Terminated => f.write_str("the context is terminated"),
             OptionError::System { name, cause } => write!(f, "{name} cannot be honoured: {cause}"),
             OptionError::Late { name, before } => {
                 write!(f, "{name} can be changed no more: set it before {before}")

@@ -25,7 +25,7 @@ use zmtp::SocketType::{self, *};
 use zmtp::{PublicKey, Secret, SecretKey};
 
 use super::descriptor::ListeningFd;
-use super::filter::{AddressFilter, Property, ReconnectStop, RouterNotify};
+use super::filter::{AddressFilter, Property, ProxyAddress, ReconnectStop, RouterNotify};
 use super::security::Security;
 use super::value::{Fault, Field, Form, Value};
 use crate::buffer::BATCH;
@@ -444,7 +444,6 @@ use Role::{Action, Constant, ReadOnly, Refused};
 use Unit::{Bytes as InBytes, Connections, Messages, Micros, Millis, Seconds};
 
 const GSSAPI: Role = Refused("there is no GSSAPI mechanism");
-const SOCKS: Role = Refused("it comes with SOCKS proxies");
 const NORM: Role = Refused("there is no NORM transport");
 const VMCI: Role = Refused("there is no VMCI transport");
 const WEBSOCKET: Role = Refused("it comes with the WebSocket transport");
@@ -630,6 +629,16 @@ option_table! {
         /// Use IPv6 as well as IPv4.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
             { valid: BOOL, };
+        /// The SOCKS 5 proxy through which tcp connections are made; none if empty. It looks host
+        /// names up itself. CONNECT_TIMEOUT, or else HANDSHAKE_IVL, is its time to answer.
+        "ZMQ_SOCKS_PROXY" 68 => socks_proxy(impl Into<ProxyAddress>): ProxyAddress = ProxyAddress::NONE,
+            { example: "proxy.example:1080", };
+        /// The user name for the proxy, which then must ask for one; none if empty.
+        "ZMQ_SOCKS_USERNAME" 99 => socks_username(impl Into<String>): String = String::new(),
+            { valid: range(0, 255), unit: InBytes, };
+        /// The password that goes with SOCKS_USERNAME. The proxy gets it as it is.
+        "ZMQ_SOCKS_PASSWORD" 100 => socks_password(impl Into<String>): String = String::new(),
+            { valid: range(0, 255), unit: InBytes, };
         /// How many connections may wait to be accepted.
         "ZMQ_BACKLOG" 19 => backlog(u32): u32 = 100,
             { unit: Connections, };
@@ -790,9 +799,6 @@ option_table! {
         "ZMQ_GSSAPI_PLAINTEXT" 65 GSSAPI, "";
         "ZMQ_GSSAPI_PRINCIPAL_NAMETYPE" 90 GSSAPI, "";
         "ZMQ_GSSAPI_SERVICE_PRINCIPAL_NAMETYPE" 91 GSSAPI, "";
-        "ZMQ_SOCKS_PROXY" 68 SOCKS, "";
-        "ZMQ_SOCKS_USERNAME" 99 SOCKS, "";
-        "ZMQ_SOCKS_PASSWORD" 100 SOCKS, "";
         "ZMQ_NORM_MODE" 117 NORM, "";
         "ZMQ_NORM_UNICAST_NACK" 118 NORM, "";
         "ZMQ_NORM_BUFFER_SIZE" 119 NORM, "";
@@ -826,7 +832,8 @@ option_table! {
         /// How many sockets the context may have at a time.
         "ZMQ_MAX_SOCKETS" 2 => max_sockets(usize): usize = 1023,
             { valid: from(1), effect: Now, };
-        /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more.
+        /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more; the default,
+        /// the largest number, stands for no limit.
         "ZMQ_MAX_MSGSZ" 5 => max_message_size(usize): usize = INT as usize,
             { unit: InBytes, };
         /// Whether its sockets have IPV6 from the start.

@@ -18,7 +18,7 @@ mod subscribe;
 use bytes::Bytes;
 use zmtp::SocketType;
 
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -45,6 +45,26 @@ pub(crate) trait Pattern: Send {
 
     /// Sends a message or says why not.
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError>;
+
+    /// Whether a message that begins with `first` would be taken at once: for who has its frames one
+    /// by one.
+    fn admits(&mut self, pipes: &mut Pipes, _first: &Frame) -> Result<(), SendErrorKind> {
+        match self.can_send(pipes) {
+            true => Ok(()),
+            false => Err(SendErrorKind::WouldBlock),
+        }
+    }
+
+    /// Whether a message to the peer with this routing id would be taken at once; `None` if there is no
+    /// such peer, or the type does not know peers by name.
+    fn has_room_for(&mut self, _pipes: &mut Pipes, _routing_id: &[u8]) -> Option<bool> {
+        None
+    }
+
+    /// The routing id of the peer that joined last, for a type that tells it as its own ROUTING_ID.
+    fn latest_id(&self) -> Option<Bytes> {
+        None
+    }
 
     /// The next message for the application, if there is one.
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError>;

@@ -2,8 +2,8 @@
 
 use super::Pattern;
 use super::policy::{FairQueue, LoadBalance};
-use crate::error::{RecvError, SendError};
-use crate::message::Message;
+use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::message::{Frame, Message};
 use crate::pipe::{PipeId, Pipes};
 
 /// Sends to its peers in turn; blocks while none has room.
@@ -77,6 +77,10 @@ impl Pattern for Pull {
     }
 
     fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, _: &mut Pipes, _: &Frame) -> Result<(), SendErrorKind> {
+        Err(SendErrorKind::Unsupported)
+    }
 
     fn send(&mut self, _: &mut Pipes, message: Message) -> Result<(), SendError> {
         Err(SendError::unsupported(message))

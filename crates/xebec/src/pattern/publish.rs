@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::Pattern;
 use super::policy::Ring;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Kind, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -68,6 +68,16 @@ impl Publisher {
     }
 
     /// Finds the pipes that a message with this topic goes to.
+    /// XPUB_NODROP: fails if any queue is full. What waits there for company is not written to make
+    /// room: the call that is refused does that, so the sender learns of a full queue exactly at the
+    /// mark, as libzmq's users expect, and its next try finds what room the kernel has.
+    fn nodrop_room(&self, pipes: &mut Pipes) -> Result<(), SendErrorKind> {
+        match self.matching.iter().all(|&id| pipes.has_room(id)) {
+            true => Ok(()),
+            false => Err(SendErrorKind::WouldBlock),
+        }
+    }
+
     fn find(&mut self, topic: &[u8]) {
         self.matching.clear();
         self.stamp += 1;
@@ -197,10 +207,20 @@ impl Pattern for Publisher {
 
     fn writable(&mut self, _: PipeId) {}
 
+    fn admits(&mut self, pipes: &mut Pipes, first: &Frame) -> Result<(), SendErrorKind> {
+        if self.nodrop {
+            self.find(first);
+            return self.nodrop_room(pipes);
+        }
+        Ok(())
+    }
+
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
         self.find(message.first());
-        if self.nodrop && !self.matching.iter().all(|&id| pipes.can_send(id)) {
-            return Err(SendError::would_block(message));
+        if self.nodrop
+            && let Err(kind) = self.nodrop_room(pipes)
+        {
+            return Err(SendError::new(kind, message));
         }
         self.fresh = None;
         if self.matching.is_empty() {

@@ -5,7 +5,7 @@
 
 use super::Pattern;
 use super::policy::FairQueue;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::pipe::{PipeId, Pipes};
 
@@ -73,6 +73,13 @@ impl Pattern for Rep {
     }
 
     fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, _: &mut Pipes, _: &Frame) -> Result<(), SendErrorKind> {
+        match self.turn {
+            Turn::Send(..) => Ok(()),
+            Turn::Recv => Err(SendErrorKind::State),
+        }
+    }
 
     fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
         let Turn::Send(requester, envelope) = std::mem::take(&mut self.turn) else {

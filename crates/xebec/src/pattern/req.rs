@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::Pattern;
 use super::dealer::Dealer;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -86,6 +86,13 @@ impl Pattern for Req {
 
     fn writable(&mut self, id: PipeId) {
         self.dealer.writable(id);
+    }
+
+    fn admits(&mut self, pipes: &mut Pipes, first: &Frame) -> Result<(), SendErrorKind> {
+        if matches!(self.turn, Turn::Recv(_)) && !self.relaxed {
+            return Err(SendErrorKind::State);
+        }
+        self.dealer.admits(pipes, first)
     }
 
     fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {

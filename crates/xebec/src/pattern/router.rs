@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::policy::FairQueue;
 use super::{Pattern, word};
 use crate::conn::{Broken, Conn};
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::{Options, RouterNotify};
 use crate::pipe::{PipeId, Pipes};
@@ -195,6 +195,19 @@ impl Pattern for Router {
     }
 
     fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, pipes: &mut Pipes, first: &Frame) -> Result<(), SendErrorKind> {
+        match self.table.pipe(first) {
+            _ if !self.mandatory => Ok(()),
+            None => Err(SendErrorKind::Unroutable),
+            Some(pipe) if !pipes.can_send(pipe) => Err(SendErrorKind::WouldBlock),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn has_room_for(&mut self, pipes: &mut Pipes, routing_id: &[u8]) -> Option<bool> {
+        self.table.pipe(routing_id).map(|pipe| pipes.can_send(pipe))
+    }
 
     fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
         if message.len() < 2 {

@@ -4,11 +4,13 @@
 //! The application receives `[id][bytes]`, with empty bytes when a peer connects and when it
 //! leaves (STREAM_NOTIFY), and sends `[id][bytes]`; sending `[id][""]` closes the connection.
 
+use bytes::Bytes;
+
 use super::Pattern;
 use super::policy::FairQueue;
 use super::router::RoutingTable;
 use crate::conn::Broken;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{Happened, PipeId, Pipes};
@@ -17,6 +19,8 @@ use crate::pipe::{Happened, PipeId, Pipes};
 pub(crate) struct StreamPattern {
     inn: FairQueue,
     table: RoutingTable,
+    /// The id of the peer that joined last.
+    latest: Bytes,
     notify: bool,
 }
 
@@ -25,6 +29,7 @@ impl StreamPattern {
         StreamPattern {
             inn: FairQueue::default(),
             table: RoutingTable::new(),
+            latest: Bytes::new(),
             notify: true,
         }
     }
@@ -49,8 +54,13 @@ impl Pattern for StreamPattern {
                 Broken::Dismissed("another peer has the routing id given by CONNECT_ROUTING_ID"),
             );
         }
+        self.latest = name.clone();
         self.table.insert(name, id);
         self.inn.0.insert(id);
+    }
+
+    fn latest_id(&self) -> Option<Bytes> {
+        Some(self.latest.clone())
     }
 
     fn detach(&mut self, _: &mut Pipes, id: PipeId) {
@@ -74,6 +84,14 @@ impl Pattern for StreamPattern {
     }
 
     fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, pipes: &mut Pipes, first: &Frame) -> Result<(), SendErrorKind> {
+        match self.table.pipe(first) {
+            None => Err(SendErrorKind::Unroutable),
+            Some(pipe) if !pipes.can_send(pipe) => Err(SendErrorKind::WouldBlock),
+            Some(_) => Ok(()),
+        }
+    }
 
     fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
         if message.len() != 2 {

@@ -5,8 +5,8 @@
 
 use super::Pattern;
 use super::policy::FairQueue;
-use crate::error::{RecvError, SendError};
-use crate::message::{Kind, Message};
+use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::message::{Frame, Kind, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
 use crate::topics::Refcounts;
@@ -117,6 +117,13 @@ impl Pattern for Subscriber {
     }
 
     fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, _: &mut Pipes, _: &Frame) -> Result<(), SendErrorKind> {
+        match self.extended {
+            true => Ok(()),
+            false => Err(SendErrorKind::Unsupported),
+        }
+    }
 
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
         if !self.extended {

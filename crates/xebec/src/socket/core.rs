@@ -31,11 +31,11 @@ use crate::context::Shared;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
 use crate::io::{IoThread, Serviced};
 use crate::lease::{Lease, Tick};
-use crate::message::Message;
+use crate::message::{Frame, Message};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{self, Pattern};
-use crate::pipe::{AT_ONCE, Happened, PipeId, Pipes};
+use crate::pipe::{AT_ONCE, Happened, PeerInfo, PipeId, Pipes};
 use crate::signal::{Signal, Sleep};
 use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 
@@ -150,6 +150,9 @@ pub(crate) struct State {
     pub(super) wired: bool,
     /// A connection had more to read than its turn allows; the background thread goes on with it.
     more: bool,
+    /// What an event loop outside watches (ZMQ_FD), if the application has asked for it. From then on
+    /// the background thread looks after the set whenever no call is under way.
+    watch: Option<Arc<Wake>>,
 }
 
 /// How long a call may wait.
@@ -263,6 +266,7 @@ impl Core {
                 backlogged: 0,
                 wired: false,
                 more: false,
+                watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
             terminated: AtomicBool::new(false),
@@ -356,6 +360,7 @@ impl Core {
 
     /// The context is being terminated: every call of this socket ends.
     pub(crate) fn terminate(self: &Arc<Self>) {
+        self.forsake_inproc();
         {
             let st = self.lock();
             self.terminated.store(true, Ordering::Release);
@@ -368,8 +373,35 @@ impl Core {
 
     pub(crate) fn send(
         self: &Arc<Self>,
+        message: Message,
+        patience: Patience<'_>,
+    ) -> Result<(), SendError> {
+        self.send_by(message, patience, |pattern, pipes, message| {
+            pattern.send(pipes, message)
+        })
+    }
+
+    /// Waits until a message that begins with `first` would be taken, as a [`send`](Self::send) of it
+    /// does, and sends nothing: for who has the frames of a message one by one.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        first: &Frame,
+        patience: Patience<'_>,
+    ) -> Result<(), SendErrorKind> {
+        let first = Message::single(first.clone());
+        self.send_by(first, patience, |pattern, pipes, message| {
+            pattern
+                .admits(pipes, message.first())
+                .map_err(|kind| SendError::new(kind, message))
+        })
+        .map_err(|refused| refused.kind)
+    }
+
+    fn send_by(
+        self: &Arc<Self>,
         mut message: Message,
         patience: Patience<'_>,
+        mut attempt_it: impl FnMut(&mut dyn Pattern, &mut Pipes, Message) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let mut st = self.lock();
         let mut attempt = None;
@@ -378,7 +410,7 @@ impl Core {
                 break SendError::new(SendErrorKind::Terminated, message);
             }
             let st_mut = &mut *st;
-            match st_mut.pattern.send(&mut st_mut.pipes, message) {
+            match attempt_it(&mut *st_mut.pattern, &mut st_mut.pipes, message) {
                 Ok(()) => {
                     self.after_send(st_mut);
                     if let Some(attempt) = attempt {
@@ -417,6 +449,26 @@ impl Core {
     }
 
     pub(crate) fn recv(self: &Arc<Self>, patience: Patience<'_>) -> Result<Message, RecvError> {
+        self.recv_by(patience, |_, message| message)
+    }
+
+    /// Receives a message together with what is known of its peer, which may be gone right after.
+    pub(crate) fn recv_known(
+        self: &Arc<Self>,
+        patience: Patience<'_>,
+    ) -> Result<(Message, Option<Arc<PeerInfo>>), RecvError> {
+        self.recv_by(patience, |pipes, message| {
+            let info = message.origin.and_then(|origin| pipes.peer(origin));
+            let info = info.cloned();
+            (message, info)
+        })
+    }
+
+    fn recv_by<T>(
+        self: &Arc<Self>,
+        patience: Patience<'_>,
+        take: impl Fn(&Pipes, Message) -> T,
+    ) -> Result<T, RecvError> {
         let mut st = self.lock();
         let mut attempt = None;
         let error = loop {
@@ -425,14 +477,15 @@ impl Core {
             }
             let st_mut = &mut *st;
             let received = st_mut.pattern.recv(&mut st_mut.pipes);
+            let received = received.map(|found| found.map(|message| take(&st_mut.pipes, message)));
             let happened = !st_mut.pipes.happened.is_empty();
             if happened {
                 self.settle(st_mut);
             }
             match received {
-                Ok(Some(message)) => {
+                Ok(Some(taken)) => {
                     self.after_recv(st_mut, attempt);
-                    return Ok(message);
+                    return Ok(taken);
                 }
                 // A peer that has just gone may have left a word.
                 Ok(None) if happened => continue,
@@ -551,6 +604,9 @@ impl Core {
         mut st: MutexGuard<'a, State>,
         attempt: &mut Attempt<'_>,
     ) -> (MutexGuard<'a, State>, Option<Waited>) {
+        if st.watch.is_some() {
+            self.signal.rearm();
+        }
         st.pipes.flush_dirty();
         if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
@@ -681,7 +737,16 @@ impl Core {
     /// what arrives, but not of what was reported before and is still to be read.
     fn let_go(&self, st: &mut State) {
         st.pipes.prune_unread();
-        if st.pipes.unread_len() > 0 {
+        if st.watch.is_some() {
+            if st.pipes.unread_len() > 0 {
+                // The tick goes on reading, and raises the alarm.
+                st.more = true;
+                st.start_tick();
+            }
+            if st.lease.give_up() {
+                self.arm(st, true);
+            }
+        } else if st.pipes.unread_len() > 0 {
             self.come_again(st);
         } else if st.lease.give_back() {
             self.arm(st, true);
@@ -690,6 +755,9 @@ impl Core {
 
     /// The caller will be back in a moment: it keeps the lease, and the tick watches it.
     fn come_again(&self, st: &mut State) {
+        if st.watch.is_some() {
+            return self.let_go(st);
+        }
         if st.lease.take() {
             self.arm(st, false);
         }
@@ -709,6 +777,20 @@ impl Core {
         self.set.as_fd()
     }
 
+    /// The descriptor that is readable when the socket's state may have changed since
+    /// [`readiness`](Self::readiness) was last asked for.
+    pub(crate) fn watch(self: &Arc<Self>) -> std::io::Result<Arc<Wake>> {
+        let mut st = self.lock();
+        if let Some(wake) = &st.watch {
+            return Ok(wake.clone());
+        }
+        let wake = Arc::new(Wake::new()?);
+        self.signal.watch(wake.clone());
+        st.watch = Some(wake.clone());
+        self.let_go(&mut st);
+        Ok(wake)
+    }
+
     /// Whether a send would go through now, as far as is known without asking the kernel.
     pub(crate) fn has_room(self: &Arc<Self>) -> bool {
         let mut guard = self.lock();
@@ -721,6 +803,9 @@ impl Core {
     /// Whether a receive and a send would go through now, doing the I/O that it takes to know.
     pub(crate) fn readiness(self: &Arc<Self>) -> (bool, bool) {
         let mut st = self.lock();
+        if st.watch.is_some() {
+            self.signal.rearm();
+        }
         st.pipes.flush_dirty();
         self.harvest(&mut st);
         self.settle(&mut st);

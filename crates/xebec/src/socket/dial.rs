@@ -1,23 +1,28 @@
 //! The connecting side: resolve, try each address, come back after a pause.
 //!
 //! A [`Dialer`] outlives its connections, and so does its pipe: messages queue in it while the
-//! connection is down.
+//! connection is down. With SOCKS_PROXY the addresses are the proxy's, and a connection is made when
+//! the proxy says so.
 
 use super::core::{Core, Phase, State, Token};
 use super::links::stream_options;
 use super::timers::Alarm;
 use crate::conn::Broken;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Host, TcpEndpoint};
 use crate::error::{AddressError, AddressErrorKind};
-use crate::monitor::{Event, EventKind};
-use crate::options::ReconnectStop;
+use crate::monitor::{Event, EventKind, Monitors};
+use crate::options::{Options, ReconnectStop};
 use crate::pipe::{PeerInfo, PipeId};
 use crate::transport::resolve::{ResolveError, ResolveJob, resolve_now};
+use crate::transport::socks::{Destination, Socks};
 use crate::transport::{self, Connecting};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zmtp::SocketType;
+
+/// What an attempt that is under way says in C: EINPROGRESS.
+const IN_PROGRESS: u64 = rustix::io::Errno::INPROGRESS.raw_os_error().unsigned_abs() as u64;
 
 /// An endpoint that the socket connects to, again and again.
 pub(super) struct Dialer {
@@ -42,6 +47,12 @@ pub(super) enum Stage {
     Resolving,
     Connecting(Connecting),
     Up,
+}
+
+/// Tells that an attempt at one address failed, and its descriptor is closed.
+fn tell_failed(monitors: &Monitors, dialer: &Dialer) {
+    let endpoint = || dialer.endpoint.to_string();
+    monitors.tell(|| Event::new(EventKind::Closed, &endpoint()).cause(&dialer.cause));
 }
 
 /// Types for which a second connection to the same endpoint is not made (`zmq_connect`).
@@ -122,10 +133,13 @@ impl Core {
     /// Begins an attempt to connect: finds the addresses.
     pub(super) fn dial(self: &Arc<Self>, st: &mut State, index: usize) {
         let dialer = &mut st.dialers[index];
-        let ipv6 = st.pipes.pipe(dialer.pipe).options.ipv6;
+        let options = &st.pipes.pipe(dialer.pipe).options;
+        let ipv6 = options.ipv6;
         let Endpoint::Tcp(tcp) = &dialer.endpoint else {
             return self.dial_next(st, index);
         };
+        let proxy = options.socks_proxy.endpoint();
+        let tcp = proxy.as_ref().unwrap_or(tcp);
         if let Some(found) = resolve_now(tcp, false, ipv6) {
             return self.resolved(st, index, found);
         }
@@ -172,11 +186,14 @@ impl Core {
     /// Tries the next address, or gives this attempt up.
     pub(super) fn dial_next(self: &Arc<Self>, st: &mut State, index: usize) {
         let dialer = &mut st.dialers[index];
-        let options = stream_options(&st.pipes.pipe(dialer.pipe).options);
+        let all = &st.pipes.pipe(dialer.pipe).options;
+        let options = stream_options(all);
         let again = matches!(dialer.stage, Stage::Connecting(_));
         let started = match &dialer.endpoint {
             Endpoint::Tcp(tcp) => dialer.addresses.next().map(|address| {
-                transport::tcp::start_connect(address, tcp.source.as_ref(), &options)
+                let started =
+                    transport::tcp::start_connect(address, tcp.source.as_ref(), &options)?;
+                Ok(started.through(ask_proxy(all, tcp)))
             }),
             Endpoint::Ipc(ipc) => (!again).then(|| transport::ipc::start_connect(ipc, &options)),
             Endpoint::Inproc(_) => None,
@@ -185,6 +202,7 @@ impl Core {
             None => self.dial_later(st, index),
             Some(Err(error)) => {
                 dialer.cause = error.to_string();
+                tell_failed(&st.monitors, dialer);
                 if matches!(dialer.endpoint, Endpoint::Tcp(_)) {
                     self.dial_next(st, index)
                 } else {
@@ -203,6 +221,7 @@ impl Core {
         let watched = self
             .set
             .add_edge(&connecting, Token::Dialer(index, generation).encode());
+        let proxied = connecting.is_proxied();
         dialer.stage = Stage::Connecting(connecting);
         if let Err(error) = watched {
             dialer.cause = error.to_string();
@@ -210,8 +229,11 @@ impl Core {
         }
         let (text, pipe) = (dialer.endpoint.to_string(), dialer.pipe);
         st.monitors
-            .tell(|| Event::new(EventKind::ConnectDelayed, &text));
-        if let Some(limit) = st.pipes.pipe(pipe).options.connect_timeout {
+            .tell(|| Event::new(EventKind::ConnectDelayed, &text).value(IN_PROGRESS));
+        let options = &st.pipes.pipe(pipe).options;
+        // The system limits the time to connect, and nobody that of a proxy that says nothing.
+        let proxy_limit = options.handshake_ivl.filter(|_| proxied);
+        if let Some(limit) = options.connect_timeout.or(proxy_limit) {
             self.set_timer(
                 st,
                 Instant::now() + limit,
@@ -240,12 +262,17 @@ impl Core {
                 self.set.remove(&stream);
                 dialer.stage = Stage::Up;
                 let (pipe, text) = (dialer.pipe, dialer.endpoint.to_string());
-                st.monitors
-                    .tell(|| Event::new(EventKind::Connected, &text).peer(stream.peer_address()));
+                st.monitors.tell(|| {
+                    Event::new(EventKind::Connected, &text)
+                        .peer(stream.peer_address())
+                        .local(Some(stream.local_address()))
+                        .value(transport::number(&stream))
+                });
                 self.begin(st, pipe, stream);
             }
             Err(error) => {
                 dialer.cause = error.to_string();
+                tell_failed(&st.monitors, dialer);
                 self.dial_next(st, index);
             }
         }
@@ -289,6 +316,7 @@ impl Core {
         st.monitors.tell(|| {
             Event::new(EventKind::ConnectRetried, &text)
                 .cause(format!("{cause}; trying again in {} ms", pause.as_millis()))
+                .value(pause.as_millis() as u64)
         });
         self.set_timer(st, Instant::now() + pause, Alarm::Redial(index, generation));
     }
@@ -336,12 +364,31 @@ impl Core {
     }
 }
 
+/// What to say to the proxy, if there is one, so that it connects to `tcp`.
+fn ask_proxy(options: &Options, tcp: &TcpEndpoint) -> Option<(Socks, Vec<u8>)> {
+    if !options.socks_proxy.is_some() {
+        return None;
+    }
+    let destination = match &tcp.host {
+        Host::V4(address) => Destination::V4(*address),
+        // The zone is for this machine, not for the proxy.
+        Host::V6(address, _) => Destination::V6(*address),
+        host => Destination::Name(host.to_string()),
+    };
+    let login = (
+        options.socks_username.as_str(),
+        options.socks_password.as_str(),
+    );
+    let login = Some(login).filter(|(user, _)| !user.is_empty());
+    Some(Socks::new(&destination, tcp.port.number(), login))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{SocketAddr, TcpListener};
 
     use super::*;
-    use crate::{Context, Options, Pull, Push};
+    use crate::{Context, Pull, Push};
 
     /// An address where nobody listens.
     fn nobody() -> SocketAddr {

@@ -29,23 +29,33 @@ impl Core {
         let inproc = matches!(pipe.link, Link::Inproc(_));
         let (kind, value) = match &why {
             // That was told when it turned out.
-            Broken::Later => (EventKind::Disconnected, 0),
+            Broken::Later => (EventKind::Disconnected, pipe.descriptor()),
             _ if shaking => failed_handshake(&why),
-            Broken::Refused(_) | Broken::Dismissed(_) => (EventKind::Closed, 0),
-            _ => (EventKind::Disconnected, 0),
+            Broken::Refused(_) | Broken::Dismissed(_) => (EventKind::Closed, pipe.descriptor()),
+            _ => (EventKind::Disconnected, pipe.descriptor()),
         };
         let cause = match &why {
             // libzmq refuses without a word, often before it has told its own type.
             Broken::Closed if shaking => hung_up(self.kind),
-            why => why.to_string(),
+            why => pipe.reason_given(why),
         };
         st.monitors.tell(|| Event {
             routing_id: Some(info.routing_id.clone()),
             ..Event::new(kind, &info.endpoint)
                 .peer(&info.address)
+                .local(pipe.local_address())
                 .cause(cause)
                 .value(value)
         });
+        if shaking && kind != EventKind::Disconnected {
+            st.monitors.tell(|| {
+                Event::new(EventKind::Disconnected, &info.endpoint)
+                    .peer(&info.address)
+                    .local(pipe.local_address())
+                    .cause("the handshake failed")
+                    .value(pipe.descriptor())
+            });
+        }
         if !shaking && !ending && pipe.attached {
             st.pipes.pull_rest(id, matches!(why, Broken::Io(_)));
         }
@@ -114,15 +124,14 @@ impl Core {
         }
         st.pipes.flush(id);
         let pipe = st.pipes.pipe(id);
-        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up();
+        let lingers = pipe.awaits && pipe.has_output();
+        let accepted_unready = pipe.dialer.is_none() && !pipe.is_up() && !lingers;
         if linger == Some(Duration::ZERO)
             || accepted_unready
             || matches!(pipe.link, Link::Inproc(_))
         {
             st.pipes.counters.dropped.linger += st.pipes.pipe(id).queued_out() as u64;
-            let info = st.pipes.pipe(id).info.clone();
-            st.monitors
-                .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+            self.tell_closed(st, id);
             st.pipes.pipe_mut(id).clear_output();
             return self.remove(st, id);
         }
@@ -141,7 +150,6 @@ impl Core {
         }
         let generation = pipe.generation;
         let talked = pipe.traffic.messages_out > 0;
-        let info = pipe.info.clone();
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && talked
             && !conn.in_handshake()
@@ -152,9 +160,20 @@ impl Core {
             }
             return;
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.tell_closed(st, id);
         self.remove(st, id);
+    }
+
+    /// Tells that this side closes a connection.
+    pub(super) fn tell_closed(&self, st: &State, id: PipeId) {
+        let pipe = st.pipes.pipe(id);
+        st.monitors.tell(|| Event {
+            // One that was not connected has no peer.
+            peer: pipe.is_up().then(|| pipe.info.address.clone()),
+            ..Event::new(EventKind::Closed, &pipe.info.endpoint)
+                .local(pipe.local_address())
+                .value(pipe.descriptor())
+        });
     }
 
     /// The application closed the socket.

@@ -10,6 +10,7 @@ use crate::monitor::{Event, EventKind};
 use crate::pipe::{PeerInfo, Pipe, PipeId};
 use bytes::Bytes;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use zmtp::{HandshakeError, SocketType};
 
 /// Joins the waiting pipe `token` of `a` to a new pipe of `b`. The caller holds the registry.
@@ -22,7 +23,8 @@ pub(super) fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     if !a_guard.pipes.contains(a_id) || a_guard.pipes.pipe(a_id).generation != generation {
         return;
     }
-    if !a.kind.accepts(b.kind) {
+    let lax = a_guard.options.are_for_c();
+    if !a.kind.accepts(b.kind) && !lax {
         let refuse = |st: &State, local, peer| {
             let why = HandshakeError::IncompatibleSocketType { local, peer };
             let event = || Event::new(EventKind::HandshakeFailedProtocol, endpoint).peer(endpoint);
@@ -56,6 +58,13 @@ pub(super) fn link(a: &Arc<Core>, token: u64, b: &Arc<Core>, endpoint: &str) {
     a_guard.pipes.pipe_mut(a_id).join(a_end);
     b_state!().pipes.pipe_mut(b_id).join(b_end);
     b.introduce(b_state!(), b_id, a.kind, ao.routing_id.clone(), endpoint);
+    if a_guard.pipes.pipe(a_id).ending {
+        // The application has let go of it meanwhile; this is what it lingered for.
+        a_guard.pipes.send_queued(a_id);
+        a.remove(&mut a_guard, a_id);
+        drop(b_guard);
+        return a.settle(&mut a_guard);
+    }
     a.introduce(&mut a_guard, a_id, b.kind, bo.routing_id.clone(), endpoint);
 }
 
@@ -109,8 +118,11 @@ impl Core {
         }
         let mut registry = self.ctx.inproc.lock();
         let bound = registry.bound.get(name).and_then(Weak::upgrade);
+        // libzmq does not look at types over inproc, and some of its programs rely on that.
+        let lax = self.lock_for_link().options.are_for_c();
         if let Some(bound) = &bound
             && !self.kind.accepts(bound.kind)
+            && !lax
         {
             let why = AddressErrorKind::Incompatible(
                 "the socket bound there is of a type that this one does not talk to",
@@ -132,7 +144,9 @@ impl Core {
             st.pipes.pipe_mut(id).attached = true;
             st.pattern.attach(&mut st.pipes, id);
             let token = Token::Pipe(id, st.pipes.pipe(id).generation);
-            (token.encode(), st.pipes.has_failed(id))
+            let refused = st.pipes.has_failed(id);
+            st.pipes.pipe_mut(id).awaits = bound.is_none() && !refused;
+            (token.encode(), refused)
         };
         match bound {
             _ if refused => {}
@@ -200,7 +214,22 @@ impl Core {
         self.signal.raise();
     }
 
-    /// Takes the socket's names out of the inproc registry.
+    /// The context is terminated: nobody will be bound where the socket waits for it, and what it has
+    /// queued for them must not hold the context up.
+    pub(super) fn forsake_inproc(self: &Arc<Self>) {
+        let mut registry = self.ctx.inproc.lock();
+        let mut guard = self.lock_for_link();
+        let st = &mut *guard;
+        registry.forget_waiting(|waiting, _| waiting.ptr_eq(&Arc::downgrade(self)));
+        for id in st.pipes.ids() {
+            if std::mem::take(&mut st.pipes.pipe_mut(id).awaits) && st.pipes.pipe(id).ending {
+                self.remove(st, id);
+            }
+        }
+        self.settle(st);
+    }
+
+    /// Takes the socket's names out of the inproc registry, but for those where something lingers.
     pub(super) fn leave_inproc(self: &Arc<Self>) {
         let mut registry = self.ctx.inproc.lock();
         let mut st = self.lock_for_link();
@@ -208,9 +237,15 @@ impl Core {
             registry.bound.remove(&name);
         }
         let me = Arc::downgrade(self);
-        registry.waiting.retain(|_, waiting| {
-            waiting.retain(|(waiting, _)| !waiting.ptr_eq(&me));
-            !waiting.is_empty()
+        let lingers = st.options.linger != Some(Duration::ZERO);
+        let speaks = |token| match Token::decode(token) {
+            Token::Pipe(id, _) if lingers && st.pipes.contains(id) => {
+                st.pipes.pipe(id).awaits && st.pipes.pipe(id).has_output()
+            }
+            _ => false,
+        };
+        registry.forget_waiting(|waiting, token| {
+            waiting.strong_count() == 0 || waiting.ptr_eq(&me) && !speaks(token)
         });
     }
 }

@@ -64,8 +64,11 @@ impl Core {
             Ok(listener) => listener,
             Err(error) => {
                 let st = self.lock();
-                st.monitors
-                    .tell(|| Event::new(EventKind::BindFailed, text).cause(&error));
+                st.monitors.tell(|| {
+                    Event::new(EventKind::BindFailed, text)
+                        .cause(&error)
+                        .value(error.errno())
+                });
                 return Err(fail(listen_error(error)));
             }
         };
@@ -73,6 +76,7 @@ impl Core {
         let mut st = self.lock();
         st.last_endpoint = Some(actual.clone());
         st.wired = true;
+        let number = transport::number(&listener);
         let entry = st.listeners.vacant_entry();
         let index = entry.key();
         let watched = self
@@ -86,7 +90,7 @@ impl Core {
             options,
         });
         st.monitors
-            .tell(|| Event::new(EventKind::Listening, &actual));
+            .tell(|| Event::new(EventKind::Listening, &actual).value(number));
         Ok(actual)
     }
 
@@ -147,9 +151,11 @@ impl Core {
         if pipes.is_empty() {
             return Err(AddressError::new(text, AddressErrorKind::NotFound));
         }
-        pipes
-            .into_iter()
-            .for_each(|id| self.leave(st, id, st.options.linger));
+        for id in pipes {
+            // What nobody was bound to take is gone with the wish for it.
+            st.pipes.pipe_mut(id).awaits = false;
+            self.leave(st, id, st.options.linger);
+        }
         self.settle(st);
         Ok(())
     }
@@ -174,7 +180,10 @@ impl Core {
                     };
                     st.monitors.tell(|| {
                         let failed = Event::new(EventKind::AcceptFailed, &endpoint);
-                        failed.cause(format!("{error}{remedy}"))
+                        let errno = error.raw_os_error().unwrap_or(0);
+                        failed
+                            .cause(format!("{error}{remedy}"))
+                            .value(errno.unsigned_abs().into())
                     });
                     // Those who wait stay in the backlog.
                     return self.set_timer(
@@ -210,8 +219,11 @@ impl Core {
                 });
             }
         };
-        st.monitors
-            .tell(|| Event::new(EventKind::Accepted, endpoint).peer(&address));
+        st.monitors.tell(|| {
+            Event::new(EventKind::Accepted, endpoint)
+                .peer(&address)
+                .value(transport::number(&stream))
+        });
         let mut pipe = Pipe::new(options);
         pipe.listener = Some(index);
         pipe.info = Arc::new(PeerInfo {
@@ -272,6 +284,7 @@ impl Core {
             _ => pipe.info.address.clone(),
         };
         let endpoint = pipe.info.endpoint.clone();
+        let descriptor = pipe.raw_fd();
         let host = pipe.conn().map(|conn| conn.stream().peer_host());
         let host = host.unwrap_or_default();
         let grant = pipe.admission.take().and_then(|admission| admission.grant);
@@ -288,13 +301,16 @@ impl Core {
                 routing_id: peer.routing_id,
                 metadata: peer.metadata,
                 version: Some(peer.version),
+                descriptor,
                 host,
                 user_id,
                 granted,
+                ..PeerInfo::default()
             },
             None => PeerInfo {
                 endpoint,
                 address,
+                descriptor,
                 host,
                 ..PeerInfo::default()
             },
@@ -302,7 +318,9 @@ impl Core {
         let (info, dialer) = (pipe.info.clone(), pipe.dialer);
         st.monitors.tell(|| Event {
             routing_id: Some(info.routing_id.clone()),
-            ..Event::new(EventKind::HandshakeSucceeded, &info.endpoint).peer(&info.address)
+            ..Event::new(EventKind::HandshakeSucceeded, &info.endpoint)
+                .peer(&info.address)
+                .local(st.pipes.pipe(id).local_address())
         });
         if let Some(dialer) = dialer.and_then(|index| st.dialers.get_mut(index)) {
             dialer.stage = Stage::Up;
@@ -405,10 +423,16 @@ impl State {
 
     pub(super) fn close_listener(&mut self, index: usize) {
         let listening = self.listeners.remove(index);
+        let number = transport::number(&listening.listener);
         let closed = listening.listener.close();
         self.monitors.tell(|| match closed {
-            Ok(()) => Event::new(EventKind::Closed, &listening.actual),
-            Err(error) => Event::new(EventKind::CloseFailed, &listening.actual).cause(error),
+            Ok(()) => Event::new(EventKind::Closed, &listening.actual).value(number),
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                Event::new(EventKind::CloseFailed, &listening.actual)
+                    .cause(error)
+                    .value(errno.unsigned_abs().into())
+            }
         });
     }
 }
@@ -460,14 +484,14 @@ fn half_open_slot(
     options: &Options,
     stream: &Stream,
 ) -> Result<Option<Slot>, &'static str> {
-    match stream.peer_ip() {
-        Some(address) if options.mechanism() != Security::Null => match half_open.enter(address) {
-            None => Err(
-                "too many connections from the peer's address are in their handshake (256): it may try again",
-            ),
-            slot => Ok(slot),
-        },
-        _ => Ok(None),
+    if options.mechanism() == Security::Null {
+        return Ok(None);
+    }
+    match stream.peer_ip().map(|address| half_open.enter(address)) {
+        Some(None) => Err(
+            "too many connections from the peer's address are in their handshake (256): it may try again",
+        ),
+        slot => Ok(slot.flatten()),
     }
 }
 

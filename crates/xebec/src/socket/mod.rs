@@ -6,6 +6,7 @@
 mod core;
 mod dial;
 mod endings;
+mod foreign;
 mod futures;
 mod inproc;
 mod links;
@@ -22,6 +23,7 @@ use zmtp::SocketType;
 
 use self::core::State;
 pub(crate) use self::core::{Core, Patience};
+pub use self::foreign::EventFd;
 pub use self::futures::{Incoming, Outgoing, RecvFuture, SendFuture};
 use crate::context::{Context, Handle};
 use crate::error::{AddressError, RecvError, SendError, SocketError};
@@ -272,8 +274,9 @@ impl Socket {
     /// takes it if the socket was made with [`Options::for_c`].
     ///
     /// # Errors
-    /// EINVAL, with the reason.
+    /// EINVAL with the reason, or ETERM ([`OptionError::Terminated`]).
     pub fn set_c(&self, number: i32, bytes: &[u8]) -> Result<(), OptionError> {
+        self.check_alive()?;
         let row = Options::spec(number)?;
         match row.name() {
             "SUBSCRIBE" => return self.subscribe(bytes),
@@ -291,10 +294,18 @@ impl Socket {
     /// [`OptionSpec::tell_c`], which also serves those of [`Role::ReadOnly`](crate::Role).
     ///
     /// # Errors
-    /// EINVAL, with the reason.
+    /// EINVAL with the reason, or ETERM ([`OptionError::Terminated`]).
     pub fn tell_c(&self, number: i32, room: usize) -> Result<Vec<u8>, OptionError> {
+        self.check_alive()?;
         let row = Options::spec(number)?;
         row.tell_c(&row.value(&self.options())?, room)
+    }
+
+    fn check_alive(&self) -> Result<(), OptionError> {
+        match self.core.is_terminated() {
+            true => Err(OptionError::Terminated),
+            false => Ok(()),
+        }
     }
 
     fn set_row(&self, row: &OptionSpec, value: Value) -> Result<(), OptionError> {

@@ -5,7 +5,6 @@ use super::core::{Core, Registered, State};
 use super::dial::Stage;
 use super::endings::{DRAIN, DRAIN_MOST};
 use crate::conn::{Broken, Conn};
-use crate::monitor::{Event, EventKind};
 use crate::pipe::PipeId;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -87,9 +86,17 @@ impl Core {
             Alarm::ConnectTimeout(index, generation) => {
                 if let Some(dialer) = st.dialers.get_mut(index)
                     && dialer.generation == generation
-                    && matches!(dialer.stage, Stage::Connecting(_))
+                    && let Stage::Connecting(connecting) = &dialer.stage
                 {
-                    dialer.cause = "no answer within CONNECT_TIMEOUT".into();
+                    let option = match st.pipes.pipe(dialer.pipe).options.connect_timeout {
+                        Some(_) => "CONNECT_TIMEOUT",
+                        None => "HANDSHAKE_IVL",
+                    };
+                    let whose = match connecting.is_proxied() {
+                        true => " from the proxy",
+                        false => "",
+                    };
+                    dialer.cause = format!("no answer{whose} within {option}");
                     self.dial_next(st, index);
                 }
             }
@@ -138,8 +145,7 @@ impl Core {
 
     /// A connection that has sent its last has waited for the peer to close its side.
     pub(super) fn drained(self: &Arc<Self>, st: &mut State, id: PipeId) {
-        let pipe = st.pipes.pipe(id);
-        let (generation, info) = (pipe.generation, pipe.info.clone());
+        let generation = st.pipes.pipe(id).generation;
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && !conn.drain(pool)
             && (std::mem::take(&mut conn.heard) || conn.pinged)
@@ -147,8 +153,7 @@ impl Core {
         {
             return self.set_timer(st, Instant::now() + DRAIN, Alarm::Drained(id, generation));
         }
-        st.monitors
-            .tell(|| Event::new(EventKind::Closed, &info.endpoint).peer(&info.address));
+        self.tell_closed(st, id);
         self.remove(st, id);
     }
 

@@ -17,7 +17,7 @@
 //! | PLAIN server | always | refused |
 //! | CURVE server | unless ZAP_ENFORCE_DOMAIN is set and ZAP_DOMAIN is not | allowed, unless ZAP_ENFORCE_DOMAIN |
 //!
-//! In a context that has, or had, an authenticator, nobody is allowed
+//! In a context that has, or had, an [`Authenticator`](crate::Authenticator), nobody is allowed
 //! for want of a handler.
 
 use std::sync::{Arc, Weak};
@@ -224,13 +224,20 @@ impl Core {
             Err(error) => return self.judge(st, id, Verdict::Invalid(error)),
         };
         match reply.status {
-            zap::Status::TemporaryError => self.keep_waiting(st, id, &reply),
-            status => {
+            zap::Status::Success => {
                 admission.grant = Some(Grant {
                     user_id: reply.user_id,
                     metadata: reply.metadata,
                 });
-                self.judge(st, id, status.verdict());
+                self.judge(st, id, Verdict::Allow);
+            }
+            status => {
+                let text = reply.text.escape_ascii().to_string();
+                admission.reason = (!text.is_empty()).then_some(text);
+                match status {
+                    zap::Status::TemporaryError => self.keep_waiting(st, id),
+                    _ => self.judge(st, id, status.verdict()),
+                }
             }
         }
     }
@@ -245,16 +252,16 @@ impl Core {
     }
 
     /// The handler has no verdict for the time being.
-    fn keep_waiting(self: &Arc<Self>, st: &mut State, id: PipeId, reply: &zap::Reply) {
+    fn keep_waiting(self: &Arc<Self>, st: &mut State, id: PipeId) {
         let pipe = st.pipes.pipe_mut(id);
         pipe.admission().stage = Stage::Later;
         let (info, generation) = (pipe.info.clone(), pipe.generation);
-        let status = reply.status.code();
+        let cause = pipe.reason_given(&Broken::Later);
         st.monitors.tell(|| {
             Event::new(EventKind::HandshakeFailedAuth, &info.endpoint)
                 .peer(&info.address)
-                .cause(Broken::Later)
-                .value(status.into())
+                .cause(cause)
+                .value(zap::Status::TemporaryError.code().into())
         });
         self.set_timer(st, Instant::now() + LATER, Alarm::Handshake(id, generation));
     }

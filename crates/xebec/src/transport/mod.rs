@@ -7,17 +7,19 @@
 //!
 //! * [`Listener`]: bound to an endpoint, accepts [`Stream`]s.
 //! * `tcp::start_connect`, `ipc::start_connect`: one attempt at one address, as [`Connecting`].
+//! * [`socks`]: what is said to a proxy that connects for us, without I/O.
 //! * [`resolve`]: from host names and interfaces to addresses; [`interface`] serves it.
 
 pub(crate) mod interface;
 pub(crate) mod ipc;
 pub(crate) mod resolve;
+pub(crate) mod socks;
 pub(crate) mod tcp;
 
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ use socket2::SockRef;
 
 use crate::endpoint::{Endpoint, EndpointError};
 use resolve::ResolveError;
+use socks::{Socks, Step};
 
 /// The options of a socket that concern its streams. Those that are `None`, and a `tos` of 0,
 /// are left as the system has them.
@@ -90,6 +93,11 @@ pub(crate) enum Kind {
     Ipc,
 }
 
+/// The number of a descriptor, for events.
+pub(crate) fn number(fd: &impl AsFd) -> u64 {
+    fd.as_fd().as_raw_fd().unsigned_abs().into()
+}
+
 /// The most buffers that one system call takes (UIO_MAXIOV).
 const MAX_BUFFERS: usize = 1024;
 
@@ -141,7 +149,6 @@ impl Stream {
         }
     }
 
-    #[cfg(test)]
     /// Our end, in the same form.
     pub(crate) fn local_address(&self) -> String {
         let named = rustix::net::getsockname(&self.fd).ok();
@@ -230,23 +237,39 @@ impl AsFd for Stream {
     }
 }
 
-/// An attempt to connect that is under way; it is decided once its descriptor is writable.
+/// An attempt to connect that is under way. Without a proxy it is decided once its descriptor is
+/// writable; with one, every readiness of the descriptor is a reason to go on.
 #[derive(Debug)]
 pub(crate) struct Connecting {
-    /// `None` once the stream has been given away.
-    fd: Option<OwnedFd>,
-    kind: Kind,
+    /// Not a stream yet; `None` once it has been given away as one.
+    stream: Option<Stream>,
+    /// The proxy that is to connect further, and what is still to be said to it.
+    proxy: Option<(Socks, Vec<u8>)>,
 }
 
 impl Connecting {
     fn new(fd: OwnedFd, kind: Kind) -> Self {
-        Connecting { fd: Some(fd), kind }
+        Connecting {
+            stream: Some(Stream { fd, kind }),
+            proxy: None,
+        }
+    }
+
+    /// The address is a proxy's, which is to be talked to like this.
+    pub(crate) fn through(mut self, proxy: Option<(Socks, Vec<u8>)>) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Whether a proxy is to connect.
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.proxy.is_some()
     }
 
     /// The stream, once there is one; `None` while the attempt is in progress. After the stream
     /// has been given, there is no descriptor left to ask for.
     pub(crate) fn finish(&mut self) -> io::Result<Option<Stream>> {
-        let fd = self.fd.as_ref().ok_or(Errno::NOTCONN)?;
+        let Stream { fd, kind } = self.stream.as_ref().ok_or(Errno::NOTCONN)?;
         sockopt::socket_error(fd)??;
         let peer = match rustix::net::getpeername(fd) {
             Err(Errno::NOTCONN) => return Ok(None),
@@ -254,19 +277,46 @@ impl Connecting {
         };
         // A TCP socket that dials a free port of its own machine may be given that very port and
         // meet itself. Nobody listens there.
-        if self.kind == Kind::Tcp && peer == Some(rustix::net::getsockname(fd)?) {
+        if *kind == Kind::Tcp && peer == Some(rustix::net::getsockname(fd)?) {
             return Err(Errno::CONNREFUSED.into());
         }
-        Ok(self.fd.take().map(|fd| Stream {
-            fd,
-            kind: self.kind,
-        }))
+        match self.talk() {
+            Ok(true) => Ok(self.stream.take()),
+            Ok(false) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Talks to the proxy, if there is one, for as long as there is something to say or hear. True
+    /// once it has connected.
+    fn talk(&mut self) -> io::Result<bool> {
+        let (Some(stream), Some((socks, say))) = (&self.stream, &mut self.proxy) else {
+            return Ok(true);
+        };
+        loop {
+            while !say.is_empty() {
+                let written = stream.writev(&[IoSlice::new(say)])?;
+                say.drain(..written);
+            }
+            // Nothing more is read than the proxy says: the rest is the peer's.
+            let mut room = [0; socks::LONGEST];
+            let got = stream.read(&mut room[..socks.wants()])?;
+            if got == 0 {
+                return Err(io::Error::other("the proxy hung up without an answer"));
+            }
+            match socks.take(&room[..got]).map_err(io::Error::other)? {
+                Step::More => {}
+                Step::Say(more) => *say = more,
+                Step::Done => return Ok(true),
+            }
+        }
     }
 }
 
 impl AsFd for Connecting {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd
+        self.stream
             .as_ref()
             .expect("the stream is not taken out yet")
             .as_fd()
@@ -424,6 +474,17 @@ impl ListenError {
             Self::NotASocket(_) => io::ErrorKind::AddrInUse,
             Self::Tcp(error) | Self::Ipc(error) => error.kind(),
         }
+    }
+
+    /// The number of that, for events.
+    pub(crate) fn errno(&self) -> u64 {
+        let errno = match self {
+            Self::Endpoint(_) => Errno::INVAL.raw_os_error(),
+            Self::Resolve(_) => Errno::NODEV.raw_os_error(),
+            Self::NotASocket(_) => Errno::ADDRINUSE.raw_os_error(),
+            Self::Tcp(error) | Self::Ipc(error) => error.raw_os_error().unwrap_or(0),
+        };
+        errno.unsigned_abs().into()
     }
 }
 

@@ -1,0 +1,118 @@
+//! C programs that say what they see (`tests/c`) say the same with libzmq and with ours, whichever
+//! header they were compiled with. Those of the draft interface, which Debian's libzmq lacks, say
+//! what is written down beside them.
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+use common::{BOTH, Libzmq, c_tools_or_skip, here, output, text};
+
+macro_rules! programs {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            says_the_same(stringify!($name));
+        })*
+    };
+}
+
+macro_rules! draft_programs {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            says_what_is_written(stringify!($name));
+        })*
+    };
+}
+
+programs! {
+    defaults
+    descriptor
+    errors
+    free_once
+    monitor
+    multipart
+    polling
+    proxy
+    request_reply
+    shutdown
+    subscriptions
+    timers
+    tools
+    vectors
+}
+
+draft_programs! {
+    draft_poller
+    draft_sockets
+    draft_words
+}
+
+fn says_the_same(name: &str) {
+    let Some(()) = c_tools_or_skip() else { return };
+    let mut first = None;
+    for header in BOTH {
+        let program = header.program(name);
+        for library in BOTH {
+            let said = said(&program, library);
+            match &first {
+                None => first = Some(said),
+                Some(first) => {
+                    let what = format!("{name}, {header:?} header, on {library:?}");
+                    assert_same(&what, first, &said);
+                }
+            }
+        }
+    }
+}
+
+fn says_what_is_written(name: &str) {
+    let Some(()) = c_tools_or_skip() else { return };
+    let written = here().join("tests/c").join(name).with_extension("expected");
+    let written = fs::read_to_string(written).expect("it lies beside the program");
+    let said = said(&Libzmq::Ours.program(name), Libzmq::Ours);
+    assert_same(name, &written, &said);
+}
+
+fn said(program: &Path, library: Libzmq) -> String {
+    let mut command = Command::new(program);
+    library.under(&mut command);
+    let output = output(&mut command);
+    let mut said = text(&output.stdout);
+    if !output.status.success() {
+        // 14: its alarm.
+        let signal = output
+            .status
+            .signal()
+            .map_or("", |n| if n == 14 { "it hung; " } else { "" });
+        let complaint = text(&output.stderr);
+        said += &format!("ended badly: {signal}{}\n{complaint}", output.status);
+    }
+    said
+}
+
+/// Shows each line that differs, which is more than the first.
+#[track_caller]
+fn assert_same(what: &str, expected: &str, found: &str) {
+    if expected == found {
+        return;
+    }
+    let shown = |line: Option<&str>| line.map_or("nothing more".to_owned(), |l| format!("{l:?}"));
+    let (mut left, mut right) = (expected.lines(), found.lines());
+    let mut differences = String::new();
+    loop {
+        match (left.next(), right.next()) {
+            (None, None) => break,
+            (expected, found) if expected == found => {}
+            (expected, found) => {
+                let (expected, found) = (shown(expected), shown(found));
+                differences += &format!("  expected {expected}\n     found {found}\n");
+            }
+        }
+    }
+    panic!("{what}:\n{differences}");
+}

@@ -1,0 +1,132 @@
+//! What a foreign interface needs of a socket: event loops that watch a descriptor, and the C API,
+//! which has the frames of a message one by one and monitors that are sockets.
+//!
+//! All of it is the engine of `core` from another side; nothing here does I/O of its own.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Patience, Socket};
+use crate::error::{RecvError, SendErrorKind};
+use crate::message::{Frame, Message};
+use crate::monitor::{Event, EventKind, Sink};
+use crate::options::{OptionError, OptionKey, Options, Value};
+use crate::pipe::PeerInfo;
+use crate::sys::Wake;
+
+/// A descriptor for event loops (ZMQ_FD); see [`Socket::event_fd`].
+#[derive(Clone)]
+pub struct EventFd(Arc<Wake>);
+
+impl AsFd for EventFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl std::fmt::Debug for EventFd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EventFd({:?})", self.as_fd())
+    }
+}
+
+impl Socket {
+    /// A descriptor that polls readable when the socket's state may have changed (ZMQ_FD), for event
+    /// loops of other libraries. Do not read from it: whenever it is readable, and after every send
+    /// and receive, ask [`is_readable`](Self::is_readable) or [`is_writable`](Self::is_writable),
+    /// which makes it wait for the next change. It tells of changes, not of states.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn event_fd(&self) -> std::io::Result<EventFd> {
+        self.core.watch().map(EventFd)
+    }
+
+    /// Whether the socket's context was terminated or shut down: then every call fails.
+    pub fn is_terminated(&self) -> bool {
+        self.core.is_terminated()
+    }
+
+    /// Waits until a message whose first frame is `first` would be taken, and sends nothing; with
+    /// `timeout` as SNDTIMEO tells if that is `None`.
+    #[doc(hidden)]
+    pub fn admit(&self, first: &Frame, timeout: Option<Duration>) -> Result<(), SendErrorKind> {
+        self.core.admit(first, patience(timeout))
+    }
+
+    /// Receives a message together with what is known of its peer; with `timeout` as RCVTIMEO tells
+    /// if that is `None`.
+    #[doc(hidden)]
+    pub fn recv_known(
+        &self,
+        timeout: Option<Duration>,
+    ) -> Result<(Message, Option<Arc<PeerInfo>>), RecvError> {
+        self.core.recv_known(patience(timeout))
+    }
+
+    /// Has events handed to `sink`, if any, as they happen, until it says no; ends the one before. It
+    /// is called with the socket's lock held: it must not use this socket, nor one that is monitored.
+    #[doc(hidden)]
+    pub fn observe(&self, sink: Option<Sink>) {
+        let before = self.core.lock().monitors.attach(sink);
+        // What it holds may be a socket: it goes when no lock is held.
+        drop(before);
+    }
+
+    /// Tells the sink how many messages wait in the queues of each connection
+    /// (`zmq_socket_monitor_pipes_stats`). `None` if there is no sink, else how many connections.
+    #[doc(hidden)]
+    pub fn tell_queues(&self) -> Option<usize> {
+        let st = self.core.lock();
+        if !st.monitors.is_observed() {
+            return None;
+        }
+        for (_, pipe) in st.pipes.iter() {
+            st.monitors.tell(|| Event {
+                second: Some(pipe.queued_in() as u64),
+                local: pipe.local_address(),
+                ..Event::new(EventKind::PipesStats, &pipe.info.endpoint)
+                    .peer(&pipe.info.address)
+                    .value(pipe.queued_out() as u64)
+            });
+        }
+        Some(st.pipes.len())
+    }
+
+    /// Whether a ROUTER could send to the peer with this routing id now; `None` if there is none.
+    #[doc(hidden)]
+    pub fn has_room_for(&self, routing_id: &[u8]) -> Option<bool> {
+        let mut guard = self.core.lock();
+        let st = &mut *guard;
+        st.pattern.has_room_for(&mut st.pipes, routing_id)
+    }
+
+    /// The value of an option by its number in the C API, or by its name. A STREAM tells as its
+    /// ROUTING_ID that of the peer that joined last: so libzmq's programs learn whom they connected to.
+    ///
+    /// # Errors
+    /// When there is no such option, or it has no value.
+    pub fn option<'a>(&self, key: impl Into<OptionKey<'a>>) -> Result<Value, OptionError> {
+        let st = self.core.lock();
+        let row = Options::spec(key)?;
+        match st.pattern.latest_id() {
+            Some(id) if row.name() == "ROUTING_ID" => Ok(Value::Bytes(id)),
+            _ => row.value(&st.options),
+        }
+    }
+
+    /// Whether a message can be received, and sent, at once (ZMQ_EVENTS).
+    #[doc(hidden)]
+    pub fn readiness(&self) -> (bool, bool) {
+        self.core.readiness()
+    }
+}
+
+fn patience(timeout: Option<Duration>) -> Patience<'static> {
+    match timeout {
+        None => Patience::Option,
+        Some(Duration::ZERO) => Patience::None,
+        Some(time) => Patience::For(time),
+    }
+}
