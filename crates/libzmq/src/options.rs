@@ -20,6 +20,7 @@ const FD: c_int = 14;
 const EVENTS: c_int = 15;
 const TYPE: c_int = 16;
 const LAST_ENDPOINT: c_int = 32;
+const MECHANISM: c_int = 43;
 const SOCKS_PROXY: c_int = 68;
 const THREAD_SAFE: c_int = 81;
 const USE_FD: c_int = 89;
@@ -87,6 +88,7 @@ pub unsafe extern "C" fn zmq_getsockopt(
                 (bit(readable, POLLIN) | bit(writable, POLLOUT)).into()
             }
             TYPE => this.socket.kind().number().into(),
+            MECHANISM => this.socket.options().mechanism().number(),
             THREAD_SAFE => 0,
             USE_FD => this.use_fd.load(Ordering::Relaxed),
             TOPICS_COUNT => {
