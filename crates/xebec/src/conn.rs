@@ -174,7 +174,9 @@ impl Conn {
             framing: Framing::V2,
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
-            readable: true,
+            // The set reports what is there already. A thread that connects so leaves the handshake to
+            // the background thread, where peers that connect one after the other come up in turn.
+            readable: false,
             writable: true,
             hung: false,
             heard: false,
