@@ -39,6 +39,7 @@ programs! {
     polling
     proxy
     request_reply
+    security
     shutdown
     subscriptions
     timers

@@ -559,13 +559,14 @@ impl Conn {
                 let last = message.len() - 1;
                 for (i, frame) in message.frames().enumerate() {
                     let more = i < last;
-                    if frame.len() < LARGE {
+                    let len = HEADER + MESSAGE_OVERHEAD + frame.len();
+                    if len < LARGE {
                         self.outgoing
                             .append(pool, |out| cipher.seal(more, false, frame, out));
                         continue;
                     }
                     // It is copied to be encrypted, and never again.
-                    let mut sealed = Vec::with_capacity(HEADER + MESSAGE_OVERHEAD + frame.len());
+                    let mut sealed = Vec::with_capacity(len);
                     cipher.seal(more, false, frame, &mut sealed);
                     self.outgoing.append_shared(sealed.into());
                 }

@@ -25,7 +25,7 @@ const CURVE_SERVERKEY: i32 = 50;
 type Frames = Vec<Vec<u8>>;
 
 /// An event of a handshake: its number in the C interface and its value.
-type Outcome = (u16, u64);
+type Outcome = (u32, u64);
 
 const OUTCOMES: [EventKind; 4] = [
     HandshakeSucceeded,
@@ -215,8 +215,11 @@ impl Server for OurServer {
 fn libzmq_outcome(monitor: &libzmq::Monitor) -> Outcome {
     loop {
         let event = monitor.recv().expect("an event");
-        if OUTCOMES.iter().any(|kind| kind.number() == event.number) {
-            return (event.number, event.value.into());
+        if OUTCOMES
+            .iter()
+            .any(|kind| kind.number() == u32::from(event.number))
+        {
+            return (event.number.into(), event.value.into());
         }
     }
 }

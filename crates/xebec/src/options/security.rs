@@ -11,6 +11,29 @@ use super::table::{Options, Rules};
 use super::value::{Fault, Field, Form, Value};
 
 /// The security mechanism of a socket (`ZMQ_MECHANISM`).
+///
+/// Under CURVE the traffic is encrypted, and a client knows that its server is the right one. To know
+/// its clients in turn the server has a ZAP handler judge their keys.
+///
+/// ```
+/// # use xebec::{Context, KeyPair, Options, Rep, Req};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let context = Context::new();
+/// let (server, client) = (KeyPair::generate(), KeyPair::generate()); // or from `xebec keygen`
+/// let options = Options::new().curve_server(true).curve_secretkey(server.secret);
+/// let rep = Rep::with_options(&context, options)?;
+/// let endpoint = rep.bind("tcp://127.0.0.1:*")?;
+///
+/// let options = Options::new()
+///     .curve_serverkey(server.public)
+///     .curve_publickey(client.public)
+///     .curve_secretkey(client.secret);
+/// let req = Req::with_options(&context, options)?;
+/// req.connect(&endpoint)?;
+/// req.send("a secret")?;
+/// assert_eq!(rep.recv()?.to_string_lossy(), "a secret");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Security {
