@@ -40,7 +40,9 @@ pub unsafe extern "C" fn zmq_ctx_term(this: *mut c_void) -> c_int {
         // SAFETY: passed on to the caller.
         unsafe { context(this)? }.term();
         // SAFETY: as above.
-        unsafe { handle::take::<Holder>(this) }.map(drop).ok_or(Errno::EFAULT)
+        unsafe { handle::take::<Holder>(this) }
+            .map(drop)
+            .ok_or(Errno::EFAULT)
     })
 }
 

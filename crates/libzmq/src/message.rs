@@ -455,7 +455,9 @@ pub unsafe extern "C" fn zmq_msg_copy(target: *mut zmq_msg_t, source: *mut zmq_m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_msg_data(message: *mut zmq_msg_t) -> *mut c_void {
     // SAFETY: passed on to the caller.
-    call(ptr::null_mut(), || Ok(unsafe { content(message)? }.data().cast()))
+    call(ptr::null_mut(), || {
+        Ok(unsafe { content(message)? }.data().cast())
+    })
 }
 
 /// The length of the body in bytes.
@@ -465,7 +467,9 @@ pub unsafe extern "C" fn zmq_msg_data(message: *mut zmq_msg_t) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_msg_size(message: *const zmq_msg_t) -> usize {
     // SAFETY: passed on to the caller; it is only read.
-    call(0, || Ok(unsafe { content(message.cast_mut())? }.bytes().len()))
+    call(0, || {
+        Ok(unsafe { content(message.cast_mut())? }.bytes().len())
+    })
 }
 
 /// Whether another frame of the same message follows a received one.

@@ -98,14 +98,15 @@ fn begin(
         return Err(Errno::EINVAL);
     }
     let kind = u8::try_from(kind).ok().and_then(SocketType::from_number);
-    let kind = kind.filter(|kind| {
-        matches!(kind, SocketType::Pair | SocketType::Pub | SocketType::Push)
-    });
+    let kind =
+        kind.filter(|kind| matches!(kind, SocketType::Pair | SocketType::Pub | SocketType::Push));
     // One that is there already ends first, and its name is free again.
     this.socket.observe(None);
     // It is to hold up neither the end of the context nor the socket that it tells of.
     let options = Options::new().linger(std::time::Duration::ZERO);
-    let speaker = this.context.socket_with(kind.ok_or(Errno::EINVAL)?, options)?;
+    let speaker = this
+        .context
+        .socket_with(kind.ok_or(Errno::EINVAL)?, options)?;
     speaker.bind(endpoint)?;
     this.socket.observe(Some(Box::new(move |event| {
         tell(&speaker, event, events, version)

@@ -179,7 +179,10 @@ pub unsafe extern "C" fn zmq_ppoll(
             let (fd, events) = match source {
                 Source::Socket(_) => {
                     let watch = watches.next().ok_or(Errno::EFAULT)?;
-                    (watch.as_fd().as_raw_fd(), if *events != 0 { libc::POLLIN } else { 0 })
+                    (
+                        watch.as_fd().as_raw_fd(),
+                        if *events != 0 { libc::POLLIN } else { 0 },
+                    )
                 }
                 Source::Fd(fd) => (fd.as_raw_fd(), system(*events)),
             };
@@ -291,7 +294,9 @@ impl Entry {
 /// Makes an empty poller.
 #[unsafe(no_mangle)]
 pub extern "C" fn zmq_poller_new() -> *mut c_void {
-    call(ptr::null_mut(), || Ok(handle::give(Poller(Mutex::default()))))
+    call(ptr::null_mut(), || {
+        Ok(handle::give(Poller(Mutex::default())))
+    })
 }
 
 /// Ends a poller and sets the pointer to null.

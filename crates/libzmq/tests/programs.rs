@@ -85,7 +85,10 @@ fn said(program: &Path, library: Libzmq) -> String {
     let mut said = text(&output.stdout);
     if !output.status.success() {
         // 14: its alarm.
-        let signal = output.status.signal().map_or("", |n| if n == 14 { "it hung; " } else { "" });
+        let signal = output
+            .status
+            .signal()
+            .map_or("", |n| if n == 14 { "it hung; " } else { "" });
         let complaint = text(&output.stderr);
         said += &format!("ended badly: {signal}{}\n{complaint}", output.status);
     }

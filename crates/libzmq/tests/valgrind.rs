@@ -46,9 +46,16 @@ fn is_clean(name: &str) {
     let program = Libzmq::Ours.program(name);
     let mut valgrind = Command::new("valgrind");
     Libzmq::Ours.under(&mut valgrind);
-    valgrind.args(["--quiet", "--fair-sched=try", "--child-silent-after-fork=yes"]);
+    valgrind.args([
+        "--quiet",
+        "--fair-sched=try",
+        "--child-silent-after-fork=yes",
+    ]);
     valgrind.arg(format!("--error-exitcode={FOUND}"));
-    valgrind.args(["--leak-check=full", "--errors-for-leak-kinds=definite,indirect"]);
+    valgrind.args([
+        "--leak-check=full",
+        "--errors-for-leak-kinds=definite,indirect",
+    ]);
     valgrind.args(["--show-leak-kinds=definite,indirect"]);
     let output = output(valgrind.arg(program));
     let complaint = text(&output.stderr);
