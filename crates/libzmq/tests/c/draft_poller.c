@@ -1,4 +1,4 @@
-/* The poller: sockets of both kinds and descriptors in one set, one event or several, and what is wrong. */
+/* The poller: sockets and descriptors in one set, one event or several, and what is wrong. */
 #define ZMQ_BUILD_DRAFT_API
 #include "say.h"
 
@@ -17,16 +17,15 @@ int main (void)
     void *poller = zmq_poller_new ();
     void *pull = new_socket (context, ZMQ_PULL);
     void *push = new_socket (context, ZMQ_PUSH);
-    void *server = new_socket (context, ZMQ_SERVER);
-    void *client = new_socket (context, ZMQ_CLIENT);
+    void *rep = new_socket (context, ZMQ_REP);
+    void *req = new_socket (context, ZMQ_REQ);
     zmq_poller_event_t event, events[4];
-    char *names[3] = {"pull", "pipe", "server"};
+    char *names[3] = {"pull", "pipe", "rep"};
     int ends[2];
-    zmq_fd_t fd;
     if (pipe (ends) != 0)
         return 1;
     link_up (pull, push, "tcp://127.0.0.1:*");
-    link_up (server, client, "inproc://draft-poller");
+    link_up (rep, req, "inproc://draft-poller");
 
     TELL (zmq_poller_size (poller));
     TELL (zmq_poller_wait (poller, &event, 0));
@@ -35,9 +34,7 @@ int main (void)
     TELL (zmq_poller_add (poller, pull, "again", ZMQ_POLLIN));
     TELL (zmq_poller_add_fd (poller, ends[0], names[1], ZMQ_POLLIN));
     TELL (zmq_poller_add_fd (poller, ends[0], "again", ZMQ_POLLIN));
-    TELL (zmq_poller_fd (poller, &fd));
-    TELL (zmq_poller_add (poller, server, names[2], ZMQ_POLLIN));
-    TELL (zmq_poller_fd (poller, &fd));
+    TELL (zmq_poller_add (poller, rep, names[2], ZMQ_POLLIN));
     TELL (zmq_poller_size (poller));
     TELL (zmq_poller_wait (poller, &event, 0));
     TELL (zmq_poller_wait_all (poller, events, 4, 20));
@@ -45,16 +42,18 @@ int main (void)
     send_text (push, "one", 0);
     say_event ("one", zmq_poller_wait (poller, &event, -1), &event);
     MUST (zmq_recv (pull, NULL, 0, 0));
-    TELL (zmq_send (client, "two", 3, 0));
+    TELL (zmq_send (req, "two", 3, 0));
     say_event ("two", zmq_poller_wait (poller, &event, -1), &event);
-    MUST (zmq_recv (server, NULL, 0, 0));
+    MUST (zmq_recv (rep, NULL, 0, 0));
+    send_text (rep, "back", 0);
+    MUST (zmq_recv (req, NULL, 0, 0));
     if (write (ends[1], "x", 1) != 1)
         return 1;
     say_event ("three", zmq_poller_wait (poller, &event, -1), &event);
 
     /* All at once. Their order is not promised. */
     send_text (push, "one", 0);
-    TELL (zmq_send (client, "two", 3, 0));
+    TELL (zmq_send (req, "two", 3, 0));
     int count = 0;
     while (count < 3)
         count = zmq_poller_wait_all (poller, events, 4, -1);
@@ -69,7 +68,7 @@ int main (void)
     TELL (zmq_poller_modify (poller, pull, 0));
     TELL (zmq_poller_modify_fd (poller, ends[0], 0));
     say_event ("the others are not asked for", zmq_poller_wait (poller, &event, -1), &event);
-    TELL (zmq_poller_remove (poller, server));
+    TELL (zmq_poller_remove (poller, rep));
     TELL (zmq_poller_wait (poller, &event, 0));
     TELL (zmq_poller_modify (poller, pull, ZMQ_POLLIN | ZMQ_POLLOUT));
     say_event ("pull again", zmq_poller_wait (poller, &event, -1), &event);
@@ -77,7 +76,7 @@ int main (void)
 
     TELL (zmq_poller_modify (poller, push, ZMQ_POLLIN));
     TELL (zmq_poller_remove (poller, push));
-    TELL (zmq_poller_remove (poller, server));
+    TELL (zmq_poller_remove (poller, rep));
     TELL (zmq_poller_modify_fd (poller, ends[1], ZMQ_POLLIN));
     TELL (zmq_poller_remove_fd (poller, ends[1]));
     TELL (zmq_poller_remove_fd (poller, ends[0]));
@@ -91,7 +90,6 @@ int main (void)
     TELL (zmq_poller_wait (poller, NULL, 0));
     TELL (zmq_poller_wait_all (NULL, events, 4, 0));
     TELL (zmq_poller_size (NULL));
-    TELL (zmq_poller_fd (NULL, &fd));
     TELL (zmq_poller_destroy (NULL));
     void *nothing = NULL;
     TELL (zmq_poller_destroy (&nothing));
@@ -102,8 +100,8 @@ int main (void)
     close (ends[1]);
     MUST (zmq_close (pull));
     MUST (zmq_close (push));
-    MUST (zmq_close (server));
-    MUST (zmq_close (client));
+    MUST (zmq_close (rep));
+    MUST (zmq_close (req));
     MUST (zmq_ctx_term (context));
     return 0;
 }

@@ -27,7 +27,6 @@ static void contexts (void)
     TELL (zmq_ctx_get (context, ZMQ_ZERO_COPY_RECV));
     TELL (zmq_ctx_set (context, ZMQ_ZERO_COPY_RECV, 0));
     TELL (zmq_ctx_get (context, ZMQ_ZERO_COPY_RECV));
-    TELL (zmq_has ("draft"));
     MUST (zmq_ctx_term (context));
 }
 
@@ -56,8 +55,7 @@ static void states (void *context)
     MUST (zmq_msg_init (&msg));
     MUST (zmq_msg_recv (&msg, router, 0));
     MUST (zmq_msg_recv (&msg, router, 0));
-    say ("%s, and the id %s", zmq_msg_gets (&msg, ZMQ_MSG_PROPERTY_SOCKET_TYPE),
-         zmq_msg_gets (&msg, ZMQ_MSG_PROPERTY_ROUTING_ID));
+    say ("a %s", zmq_msg_gets (&msg, ZMQ_MSG_PROPERTY_SOCKET_TYPE));
     say ("from %s", zmq_msg_gets (&msg, ZMQ_MSG_PROPERTY_PEER_ADDRESS));
     MUST (zmq_msg_close (&msg));
     TELL (zmq_socket_get_peer_state (router, "dealer", 6));
@@ -80,7 +78,7 @@ static void say_event (void *monitor)
     char where[2][256] = {"", ""};
     MUST (zmq_recv (monitor, where[0], 255, 0));
     MUST (zmq_recv (monitor, where[1], 255, 0));
-    say ("from %.16s to %.16s, more %d", where[0], where[1], number_of (monitor, ZMQ_RCVMORE));
+    say ("to %.16s, more %d", where[1], number_of (monitor, ZMQ_RCVMORE));
 }
 
 static void events (void *context)
@@ -102,7 +100,6 @@ static void events (void *context)
     TELL (zmq_socket_monitor_pipes_stats (pull));
     TELL (zmq_socket_monitor_pipes_stats (NULL));
     TELL (zmq_socket_monitor_versioned (pull, "inproc://more", ZMQ_EVENT_ALL_V2, 1, ZMQ_PAIR));
-    TELL (zmq_socket_monitor_versioned (pull, "inproc://more", ZMQ_EVENT_ALL, 3, ZMQ_PAIR));
     TELL (zmq_socket_monitor_versioned (pull, "inproc://more", ZMQ_EVENT_ALL, 1, ZMQ_REQ));
     MUST (zmq_close (push));
     MUST (zmq_close (pull));
