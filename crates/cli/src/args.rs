@@ -116,6 +116,15 @@ if they are equal, 1 if not or if a worker dies.")]
     Demo(Demo),
     /// Measure throughput, latency and the cost of idle connections
     Bench(Bench),
+    /// Make a key pair for CURVE, the mechanism that encrypts
+    #[command(after_help = "\
+Examples:
+  xebec keygen server.key
+  xebec keygen client.key
+  xebec rep tcp://*:5555 --set curve_server=1 --set curve_secretkey=@server.key
+  xebec req tcp://localhost:5555 --set curve_serverkey=@server.key.pub \\
+    --set curve_publickey=@client.key.pub --set curve_secretkey=@client.key")]
+    Keygen(Keygen),
     /// Print the completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -140,6 +149,18 @@ Examples:
     BenchConnector(BenchConnector),
 }
 
+/// Where a key pair goes.
+#[derive(Args)]
+pub(crate) struct Keygen {
+    /// Write the secret key here, for its owner alone to read, and the public key to FILE.pub;
+    /// without it both are printed, in Z85
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// Replace files that are there already
+    #[arg(long, requires = "file")]
+    pub(crate) force: bool,
+}
+
 /// Where to bind and connect.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Endpoints {
@@ -159,7 +180,8 @@ pub(crate) struct Endpoints {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Socket")]
 pub(crate) struct SocketFlags {
-    /// Set a socket option by its name, such as sndhwm=10 (repeatable); `help` lists them
+    /// Set a socket option by its name, such as sndhwm=10 (repeatable); `help` lists them. A key may
+    /// be in a file: curve_secretkey=@FILE
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
     /// The routing id that a ROUTER knows this socket by, as text or 0x and hexadecimal digits

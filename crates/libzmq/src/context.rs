@@ -1,6 +1,7 @@
 //! Contexts: made, set, shut down, ended.
 
 use std::ffi::{c_int, c_void};
+use std::io;
 use std::ptr;
 
 use xebec::{Context, ContextOptions};
@@ -12,6 +13,38 @@ use crate::handle::{self, object};
 /// A context, as C programs hold it.
 struct Holder(Context);
 object!(Holder, b"ctxt");
+
+fn new() -> Context {
+    Context::builder().on_thread_start(prepare_thread).build()
+}
+
+/// What a background thread does first: it leaves all signals to the program's own threads, and takes
+/// the scheduling that the program wants.
+fn prepare_thread(options: &ContextOptions) -> io::Result<()> {
+    // SAFETY: the set is ours and is filled before it is used; both calls are about this thread alone.
+    let failed = unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, ptr::null_mut())
+    };
+    if failed != 0 {
+        return Err(io::Error::from_raw_os_error(failed));
+    }
+    let Some(policy) = options.thread_sched_policy else {
+        return Ok(());
+    };
+    let policy = c_int::try_from(policy).unwrap_or(c_int::MAX);
+    let realtime = matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR);
+    let priority = options.thread_priority.filter(|_| realtime).unwrap_or(0);
+    let parameters = libc::sched_param {
+        sched_priority: c_int::try_from(priority).unwrap_or(c_int::MAX),
+    };
+    // SAFETY: 0 stands for this thread; the parameters are ours.
+    match unsafe { libc::sched_setscheduler(0, policy, &parameters) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
 
 /// A context that was not ended.
 ///
@@ -26,7 +59,7 @@ pub(crate) unsafe fn context<'a>(handle: *mut c_void) -> Result<&'a Context, Err
 /// Makes a context.
 #[unsafe(no_mangle)]
 pub extern "C" fn zmq_ctx_new() -> *mut c_void {
-    call(ptr::null_mut(), || Ok(handle::give(Holder(Context::new()))))
+    call(ptr::null_mut(), || Ok(handle::give(Holder(new()))))
 }
 
 /// Ends a context: every call on its sockets fails with ETERM, and this one waits until the program has
@@ -100,9 +133,7 @@ pub unsafe extern "C" fn zmq_ctx_set_ext(
     status(|| {
         // SAFETY: passed on to the caller.
         let (context, value) = unsafe { (context(this)?, bytes(value, len)?) };
-        let row = ContextOptions::spec(option)?;
-        let value = row.from_c(value)?;
-        Ok(context.configure(|options| row.set(options, &value))?)
+        Ok(context.set_c(option, value)?)
     })
 }
 
@@ -120,10 +151,11 @@ pub unsafe extern "C" fn zmq_ctx_get_ext(
     status(|| {
         // SAFETY: passed on to the caller.
         let context = unsafe { context(this)? };
-        let row = ContextOptions::spec(option)?;
-        let told = row.value(&context.options())?;
+        if value.is_null() || len.is_null() {
+            return Err(Errno::EFAULT);
+        }
         // SAFETY: passed on to the caller.
-        unsafe { crate::options::tell(row, &told, value, len) }
+        unsafe { crate::options::put(&context.tell_c(option, *len)?, value, len) }
     })
 }
 
@@ -136,7 +168,7 @@ pub extern "C" fn zmq_init(io_threads: c_int) -> *mut c_void {
         if io_threads < 0 {
             return Err(Errno::EINVAL);
         }
-        let context = Context::new();
+        let context = new();
         context.configure(|options| options.set(IO_THREADS, io_threads))?;
         Ok(handle::give(Holder(context)))
     })

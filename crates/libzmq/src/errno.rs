@@ -132,8 +132,11 @@ impl From<SocketError> for Errno {
 }
 
 impl From<OptionError> for Errno {
-    fn from(_: OptionError) -> Self {
-        Errno::EINVAL
+    fn from(error: OptionError) -> Self {
+        match error {
+            OptionError::Terminated => Errno::ETERM,
+            _ => Errno::EINVAL,
+        }
     }
 }
 

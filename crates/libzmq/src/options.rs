@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-use xebec::{OptionSpec, Options, Value};
+use xebec::{Options, Value};
 
 use crate::call::{bytes, status};
 use crate::errno::Errno;
@@ -14,14 +14,13 @@ use crate::poll::{POLLIN, POLLOUT};
 use crate::socket::{Handle, socket};
 
 /// Options that are not values (`zmq.h`).
-const SUBSCRIBE: c_int = 6;
-const UNSUBSCRIBE: c_int = 7;
+const ROUTING_ID: c_int = 5;
 const RCVMORE: c_int = 13;
 const FD: c_int = 14;
 const EVENTS: c_int = 15;
 const TYPE: c_int = 16;
 const LAST_ENDPOINT: c_int = 32;
-const MECHANISM: c_int = 43;
+const SOCKS_PROXY: c_int = 68;
 const THREAD_SAFE: c_int = 81;
 const USE_FD: c_int = 89;
 const METADATA: c_int = 95;
@@ -50,15 +49,11 @@ pub unsafe extern "C" fn zmq_setsockopt(
             value => value?,
         };
         match option {
-            SUBSCRIBE => Ok(this.socket.subscribe(value)?),
-            UNSUBSCRIBE => Ok(this.socket.unsubscribe(value)?),
             USE_FD => use_fd(this, value),
-            // Nothing empties this list.
+            // Nothing empties this list, and only null takes this proxy away.
             METADATA if value.is_empty() => Err(Errno::EINVAL),
-            _ => {
-                let row = Options::spec(option)?;
-                Ok(this.socket.set_option(option, row.from_c(value)?)?)
-            }
+            SOCKS_PROXY if value.is_empty() && !empty => Err(Errno::EINVAL),
+            _ => Ok(this.socket.set_c(option, value)?),
         }
     })
 }
@@ -81,37 +76,41 @@ pub unsafe extern "C" fn zmq_getsockopt(
         if value.is_null() || len.is_null() {
             return Err(Errno::EFAULT);
         }
+        // SAFETY: passed on to the caller.
+        let room = unsafe { *len };
         let number = match option {
             RCVMORE => this.more().into(),
             FD => this.socket.event_fd()?.as_fd().as_raw_fd(),
             EVENTS => {
-                let (readable, writable) = this.socket.readiness();
+                let (readable, writable) = this.readiness();
                 let bit = |on: bool, bit: i16| if on { bit } else { 0 };
                 (bit(readable, POLLIN) | bit(writable, POLLOUT)).into()
             }
             TYPE => this.socket.kind().number().into(),
-            MECHANISM => 0,
             THREAD_SAFE => 0,
             USE_FD => this.use_fd.load(Ordering::Relaxed),
             TOPICS_COUNT => {
                 let topics = this.socket.topics().ok_or(Errno::EINVAL)?;
                 c_int::try_from(topics).unwrap_or(c_int::MAX)
             }
-            LAST_ENDPOINT => {
-                let mut endpoint = this.socket.last_endpoint().unwrap_or_default();
-                endpoint.push('\0');
+            LAST_ENDPOINT | ROUTING_ID => {
+                let told = match option {
+                    LAST_ENDPOINT => this.socket.last_endpoint().unwrap_or_default().into(),
+                    _ => this.socket.option(option)?,
+                };
+                let bytes = Options::spec(option)?.tell_c(&told, room)?;
                 // SAFETY: passed on to the caller.
-                return unsafe { put(endpoint.as_bytes(), value, len) };
+                return unsafe { put(&bytes, value, len) };
             }
             _ => {
-                let row = Options::spec(option)?;
-                let told = this.socket.option(option)?;
+                let bytes = this.socket.tell_c(option, room)?;
                 // SAFETY: passed on to the caller.
-                return unsafe { tell(row, &told, value, len) };
+                return unsafe { put(&bytes, value, len) };
             }
         };
+        let bytes = Options::spec(option)?.tell_c(&Value::Int(number.into()), room)?;
         // SAFETY: passed on to the caller.
-        unsafe { put(&number.to_ne_bytes(), value, len) }
+        unsafe { put(&bytes, value, len) }
     })
 }
 
@@ -139,28 +138,11 @@ fn use_fd(this: &Handle, value: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Puts a value into the program's buffer as its row says.
-///
-/// # Safety
-/// `value` has room for `*len` bytes.
-pub(crate) unsafe fn tell<O: 'static>(
-    row: &OptionSpec<O>,
-    told: &Value,
-    value: *mut c_void,
-    len: *mut usize,
-) -> Result<(), Errno> {
-    if value.is_null() || len.is_null() {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: passed on to the caller.
-    unsafe { put(&row.tell_c(told, *len)?, value, len) }
-}
-
 /// Puts bytes into the program's buffer, and zeros behind them.
 ///
 /// # Safety
 /// `value` has room for `*len` bytes.
-unsafe fn put(bytes: &[u8], value: *mut c_void, len: *mut usize) -> Result<(), Errno> {
+pub(crate) unsafe fn put(bytes: &[u8], value: *mut c_void, len: *mut usize) -> Result<(), Errno> {
     // SAFETY: passed on to the caller.
     unsafe {
         if *len < bytes.len() {

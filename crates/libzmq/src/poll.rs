@@ -82,6 +82,16 @@ fn found(item: &PollItem<'_>) -> c_short {
     item.bits().into()
 }
 
+/// What of it is known without asking: frames of a message that is under way.
+fn known((source, events): &(Source<'_>, c_short)) -> c_short {
+    let Source::Socket(handle) = source else {
+        return 0;
+    };
+    let (receiving, sending) = handle.under_way();
+    let bit = |on: bool, bit: c_short| if on { events & bit } else { 0 };
+    bit(receiving, POLLIN) | bit(sending, POLLOUT)
+}
+
 /// A timeout in milliseconds, where less than none is infinite.
 fn patience(timeout: c_long) -> Option<Duration> {
     u64::try_from(timeout).ok().map(Duration::from_millis)
@@ -93,8 +103,14 @@ fn wait(sources: &[(Source<'_>, c_short)], timeout: c_long) -> Result<Vec<c_shor
         .iter()
         .map(|(source, events)| source.item(*events))
         .collect();
+    let known: Vec<c_short> = sources.iter().map(known).collect();
+    let timeout = match known.iter().any(|known| *known != 0) {
+        true => 0,
+        false => timeout,
+    };
     xebec::poll(&mut items, patience(timeout))?;
-    Ok(items.iter().map(found).collect())
+    let found = items.iter().map(found).zip(known);
+    Ok(found.map(|(found, known)| found | known).collect())
 }
 
 /// The items of a `zmq_poll`.

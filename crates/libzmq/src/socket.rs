@@ -84,6 +84,18 @@ impl Handle {
         self.receiving.load(Ordering::Relaxed)
     }
 
+    /// Whether a frame can be received, and sent, at once (ZMQ_EVENTS).
+    pub(crate) fn readiness(&self) -> (bool, bool) {
+        let (readable, writable) = self.socket.readiness();
+        let (receiving, sending) = self.under_way();
+        (readable || receiving, writable || sending)
+    }
+
+    /// What of it the socket itself does not know: the rest of messages that are under way.
+    pub(crate) fn under_way(&self) -> (bool, bool) {
+        (self.more(), self.sending.load(Ordering::Relaxed))
+    }
+
     /// Sends a frame. If that fails the frame comes back.
     fn send(&self, frame: Frame, flags: c_int) -> Result<(), (Errno, Frame)> {
         let timeout = timeout(flags);

@@ -25,6 +25,8 @@ pub(crate) struct Admission {
     pub(crate) stage: Stage,
     /// What the handler said of the peer when it let it in.
     pub(crate) grant: Option<Grant>,
+    /// What it said when it did not.
+    pub(crate) reason: Option<String>,
     /// Given back when the handshake ends, however it does.
     pub(crate) slot: Option<Slot>,
 }

@@ -112,6 +112,11 @@ impl Incoming {
         &self.data[self.start..self.end]
     }
 
+    /// The same, for a frame to be decrypted where it is.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.data[self.start..self.end]
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.end - self.start

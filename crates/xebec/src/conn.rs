@@ -9,11 +9,12 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use zmtp::{
-    Command, Credentials, Framing, Handshake, HandshakeError, Local, Peer, Progress, Subscription,
-    Verdict, Version,
+    Cipher, Command, Credentials, Framing, Handshake, HandshakeError, Local, MESSAGE_OVERHEAD,
+    Opened, Peer, Progress, Subscription, Verdict, Version,
 };
 
 use crate::buffer::{Incoming, LARGE, Outgoing, Pool};
@@ -25,6 +26,9 @@ const TRUST: usize = 1 << 20;
 
 /// Frames in one message. A peer that never ends a message must not fill the memory.
 const MAX_FRAMES: usize = 1 << 20;
+
+/// The longest header of a frame.
+const HEADER: usize = 9;
 
 /// Reads of one connection before others get their turn, however much it sends.
 const READS_AT_ONCE: usize = 16;
@@ -103,6 +107,8 @@ pub(crate) enum Shaken {
 enum Phase {
     Handshake(Box<Handshake>),
     Traffic,
+    /// Traffic of which every frame is encrypted (CURVE).
+    Sealed(Box<Cipher>),
     /// No protocol: what arrives is a message, what is sent leaves as it is (STREAM).
     Raw,
 }
@@ -252,6 +258,7 @@ impl Conn {
             return Ok(None);
         };
         let output = std::mem::take(handshake.output());
+        let cipher = handshake.take_cipher();
         if !output.is_empty() {
             self.outgoing
                 .append(pool, |out| out.extend_from_slice(&output));
@@ -268,7 +275,14 @@ impl Conn {
         let shaken = if let Some(peer) = progress.peer {
             self.version = peer.version;
             self.framing = peer.version.framing();
-            self.phase = Phase::Traffic;
+            self.phase = match cipher {
+                None => Phase::Traffic,
+                Some(cipher) => {
+                    // MAXMSGSIZE is about what is in it.
+                    self.max_body = self.max_body.saturating_add(MESSAGE_OVERHEAD as u64);
+                    Phase::Sealed(Box::new(cipher))
+                }
+            };
             Shaken::Done(peer)
         } else if let Some(credentials) = progress.credentials {
             Shaken::Asks(credentials)
@@ -356,13 +370,13 @@ impl Conn {
     #[inline]
     fn decode(&mut self, pool: &mut Pool) -> Result<Option<Message>, Broken> {
         match self.phase {
-            Phase::Traffic => {}
+            Phase::Traffic | Phase::Sealed(_) => {}
             Phase::Raw => return Ok(self.decode_raw()),
             Phase::Handshake(_) => return Ok(None),
         }
         loop {
             if self.body.is_some() {
-                let Some((frame, more, command)) = self.finish_large() else {
+                let Some((frame, more, command)) = self.finish_large()? else {
                     return Ok(None);
                 };
                 if let Some(message) = self.frame(frame, more, command, pool)? {
@@ -390,8 +404,15 @@ impl Conn {
                 }
                 return Ok(None);
             }
-            let body = &bytes[header.header_len..whole as usize];
-            if header.command {
+            let (mut start, mut more, mut command) =
+                (header.header_len, header.more, header.command);
+            if let Phase::Sealed(cipher) = &mut self.phase {
+                let body = &mut self.incoming.bytes_mut()[start..whole as usize];
+                Opened { more, command } = open(cipher, body)?;
+                start += MESSAGE_OVERHEAD;
+            }
+            let body = &self.incoming.bytes()[start..whole as usize];
+            if command {
                 let owned = body.to_vec();
                 self.incoming.consume(whole as usize);
                 if let Some(message) = self.command(&owned, pool)? {
@@ -401,10 +422,10 @@ impl Conn {
             }
             let frame = Frame::copy_from_slice(body);
             self.incoming.consume(whole as usize);
-            if !header.more && self.partial.is_none() {
+            if !more && self.partial.is_none() {
                 return Ok(Some(Message::single(frame)));
             }
-            if let Some(message) = self.frame(frame, header.more, false, pool)? {
+            if let Some(message) = self.frame(frame, more, false, pool)? {
                 return Ok(Some(message));
             }
         }
@@ -439,9 +460,17 @@ impl Conn {
         Ok(())
     }
 
-    fn finish_large(&mut self) -> Option<(Frame, bool, bool)> {
-        let body = self.body.take_if(|body| body.data.len() == body.len)?;
-        Some((Frame::from(body.data), body.more, body.command))
+    /// The large body under way, once it is whole; an encrypted one is opened where it is.
+    fn finish_large(&mut self) -> Result<Option<(Frame, bool, bool)>, Broken> {
+        let Some(mut body) = self.body.take_if(|body| body.data.len() == body.len) else {
+            return Ok(None);
+        };
+        let Phase::Sealed(cipher) = &mut self.phase else {
+            return Ok(Some((Frame::from(body.data), body.more, body.command)));
+        };
+        let Opened { more, command } = open(cipher, &mut body.data)?;
+        let opened = Bytes::from(body.data).slice(MESSAGE_OVERHEAD..);
+        Ok(Some((Frame::from(opened), more, command)))
     }
 
     /// Adds a frame to the message under way; the message, once it is whole.
@@ -482,7 +511,7 @@ impl Conn {
                 // Pongs are not queued without bound for a peer that pings and does not read.
                 if self.unwritten() < 2 * crate::buffer::BATCH {
                     let pong = Command::Pong { context };
-                    self.outgoing.append(pool, |out| pong.encode_framed(out));
+                    self.put(pool, |out| pong.encode_framed(out));
                     self.owes_reply = true;
                 }
                 Ok(None)
@@ -500,7 +529,7 @@ impl Conn {
     /// Encodes a message into the outgoing buffer.
     #[inline]
     pub(crate) fn encode(&mut self, message: &Message, pool: &mut Pool) {
-        if self.is_raw() || message.kind != Kind::Data {
+        if !matches!(self.phase, Phase::Traffic) || message.kind != Kind::Data {
             return self.encode_special(message, pool);
         }
         let last = message.len() - 1;
@@ -523,22 +552,51 @@ impl Conn {
 
     fn encode_special(&mut self, message: &Message, pool: &mut Pool) {
         let version = self.version;
-        match message.kind {
-            Kind::Data => message.frames().for_each(|frame| match frame.shared() {
+        match (message.kind, &mut self.phase) {
+            (Kind::Data, Phase::Sealed(cipher)) => {
+                let last = message.len() - 1;
+                for (i, frame) in message.frames().enumerate() {
+                    let more = i < last;
+                    if frame.len() < LARGE {
+                        self.outgoing
+                            .append(pool, |out| cipher.seal(more, false, frame, out));
+                        continue;
+                    }
+                    // It is copied to be encrypted, and never again.
+                    let mut sealed = Vec::with_capacity(HEADER + MESSAGE_OVERHEAD + frame.len());
+                    cipher.seal(more, false, frame, &mut sealed);
+                    self.outgoing.append_shared(sealed.into());
+                }
+            }
+            (Kind::Data, _) => message.frames().for_each(|frame| match frame.shared() {
                 Some(body) if body.len() >= LARGE => self.outgoing.append_shared(body.clone()),
                 _ => self
                     .outgoing
                     .append(pool, |out| out.extend_from_slice(frame)),
             }),
-            Kind::Subscribe => self.outgoing.append(pool, |out| {
+            (Kind::Subscribe, _) => self.put(pool, |out| {
                 Subscription::Subscribe(message.first()).encode(version, out)
             }),
-            Kind::Cancel => self.outgoing.append(pool, |out| {
+            (Kind::Cancel, _) => self.put(pool, |out| {
                 Subscription::Cancel(message.first()).encode(version, out)
             }),
         }
         if self.unwritten() > 0 {
             self.outgoing.end_message();
+        }
+    }
+
+    /// Appends one whole frame, which `encode` writes, encrypted if the traffic is.
+    fn put(&mut self, pool: &mut Pool, encode: impl FnOnce(&mut Vec<u8>)) {
+        let Phase::Sealed(cipher) = &mut self.phase else {
+            return self.outgoing.append(pool, encode);
+        };
+        let mut frame = Vec::new();
+        encode(&mut frame);
+        if let Ok(Some(header)) = self.framing.decode(&frame) {
+            let body = &frame[header.header_len..];
+            let seal = |out: &mut _| cipher.seal(header.more, header.command, body, out);
+            self.outgoing.append(pool, seal);
         }
     }
 
@@ -550,7 +608,7 @@ impl Conn {
         };
         // A peer that does not read is not written to without bound.
         if self.unwritten() < crate::buffer::BATCH {
-            self.outgoing.append(pool, |out| ping.encode_framed(out));
+            self.put(pool, |out| ping.encode_framed(out));
         }
     }
 
@@ -611,6 +669,12 @@ impl Conn {
     pub(crate) fn has_bytes(&self) -> bool {
         self.incoming.len() > 0
     }
+}
+
+/// Opens the body of an encrypted frame where it is.
+fn open(cipher: &mut Cipher, body: &mut [u8]) -> Result<Opened, Broken> {
+    let opened = cipher.open(body);
+    opened.map_err(|error| Broken::Protocol(error.to_string()))
 }
 
 impl fmt::Debug for Conn {

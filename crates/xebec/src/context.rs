@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) resolver: Resolver,
     next_id: AtomicU64,
     cpus: usize,
-    /// An `Authenticator` guards the context's sockets, or did: nobody is
+    /// An [`Authenticator`](crate::Authenticator) guards the context's sockets, or did: nobody is
     /// let in for want of a ZAP handler. Never cleared.
     guarded: AtomicBool,
     /// The process that made it. A forked child has a copy without the threads, with locks as
@@ -94,7 +94,13 @@ impl Shared {
     }
 
     pub(crate) fn max_message_size(&self) -> usize {
-        self.options.lock().max_message_size
+        // The largest number that C has for it stands for no limit, which libzmq has none of either.
+        let limit = self.options.lock().max_message_size;
+        if limit == i32::MAX as usize {
+            usize::MAX
+        } else {
+            limit
+        }
     }
 
     /// The background thread for a socket with this AFFINITY: the first of the mask that has the
@@ -386,6 +392,11 @@ impl Context {
         self.0.0.wait_gone();
     }
 
+    /// Has nobody let in for want of a ZAP handler, from now on.
+    pub(crate) fn guard(&self) {
+        self.0.0.guarded.store(true, Ordering::Relaxed);
+    }
+
     /// Sockets that are open or still have something to send.
     pub fn sockets(&self) -> usize {
         self.0.0.sockets.lock().live.len()
@@ -450,7 +461,7 @@ impl ContextBuilder {
         self
     }
 
-    /// The largest frame in bytes that any socket accepts; 2 GiB less a byte unless set.
+    /// The largest frame in bytes that any socket accepts; no limit unless set.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.options.max_message_size = bytes;
         self

@@ -40,6 +40,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
+mod auth;
 mod buffer;
 mod channel;
 mod conn;
@@ -63,6 +64,7 @@ mod sys;
 mod topics;
 mod transport;
 
+pub use auth::{AuthError, AuthStats, Authenticator, Decision, Policy, PolicyError};
 pub use bytes::Bytes;
 pub use context::{Context, ContextBuilder};
 pub use endpoint::{
@@ -74,7 +76,7 @@ pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
     AddressFilter, BadAddressFilter, BadProperty, CONTEXT_OPTIONS, ContextOptions, Effect, Form,
     ListeningFd, OPTIONS, OptionError, OptionKey, OptionSpec, Options, Property, ProxyAddress,
-    ReconnectStop, Role, RouterNotify, Rules, Told, Unit, Valid, Value,
+    ReconnectStop, Role, RouterNotify, Rules, Security, Told, Unit, Valid, Value,
     reference as options_reference,
 };
 pub use pipe::PeerInfo;
@@ -84,7 +86,11 @@ pub use socket::typed::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream,
 pub use socket::{EventFd, Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;
-pub use zmtp::{Metadata, SocketType, Version};
+pub use zmtp::zap::Request as ZapRequest;
+pub use zmtp::{
+    Credentials, KeyError, KeyPair, Metadata, MetadataError, PublicKey, Secret, SecretKey,
+    SocketType, Version, z85,
+};
 
 /// The README's programs, compiled and run as documentation tests.
 #[cfg(doctest)]

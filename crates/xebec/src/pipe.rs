@@ -206,6 +206,14 @@ impl Pipe {
         self.admission.get_or_insert_default()
     }
 
+    /// Why the connection ends, with the ZAP handler's reason if it gave one.
+    pub(crate) fn reason_given(&self, why: &Broken) -> String {
+        match self.admission.as_ref().and_then(|a| a.reason.as_ref()) {
+            Some(reason) => format!("{why}; the ZAP handler says: {reason}"),
+            None => why.to_string(),
+        }
+    }
+
     pub(crate) fn conn(&self) -> Option<&Conn> {
         match &self.link {
             Link::Wire(conn) => Some(conn),
@@ -215,7 +223,8 @@ impl Pipe {
 
     /// The number of its descriptor, for events; 0 if it has none.
     pub(crate) fn descriptor(&self) -> u64 {
-        self.conn().map_or(0, |conn| transport::number(conn.stream()))
+        self.conn()
+            .map_or(0, |conn| transport::number(conn.stream()))
     }
 
     /// The same, for what is received by it.

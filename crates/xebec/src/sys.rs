@@ -100,6 +100,11 @@ impl EventSet {
                 hung: flags.intersects(hung),
             }
         }));
+        if events.0.len() > 1 {
+            // The kernel reports in an order of its own. By token, peers that connect one after the
+            // other also come up in that order, as round-robin shows to those who look.
+            events.0.sort_unstable_by_key(|ready| ready.token);
+        }
         events.0.len()
     }
 }

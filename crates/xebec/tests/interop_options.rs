@@ -45,6 +45,10 @@ const DIFFERS: &[(&str, &str, bool)] = &[
     ("SOCKS_PROXY", "empty", false),
     // No limit is -1.
     ("MAXMSGSIZE", "long -5", true),
+    // On is 1; the manual says so too.
+    ("ZAP_ENFORCE_DOMAIN", "-1", true),
+    ("ZAP_ENFORCE_DOMAIN", "2", true),
+    ("ZAP_ENFORCE_DOMAIN", "500", true),
     // An empty value empties a list or a text; in libzmq only NULL does.
     ("TCP_ACCEPT_FILTER", "empty", false),
     ("IPC_FILTER_UID", "empty", false),
@@ -52,6 +56,9 @@ const DIFFERS: &[(&str, &str, bool)] = &[
     ("IPC_FILTER_PID", "empty", false),
     ("BINDTODEVICE", "empty", false),
     ("METADATA", "empty", false),
+    ("PLAIN_USERNAME", "empty", false),
+    ("PLAIN_PASSWORD", "empty", false),
+    ("ZAP_DOMAIN", "empty", false),
     // The longest id that the protocol has.
     ("CONNECT_ROUTING_ID", "longer text", true),
 ];
@@ -86,7 +93,7 @@ fn is_garbage(row: &OptionSpec, bytes: &[u8]) -> bool {
     matches!(row.form, Form::Text) && (middle.contains(&0) || str::from_utf8(bytes).is_err())
 }
 
-/// What both have: no security mechanism has its options checked here.
+/// What both have.
 fn rows() -> impl Iterator<Item = &'static OptionSpec> {
     OPTIONS.iter().filter(|row| {
         let refused = matches!(row.rules.role, Role::Refused(_));

@@ -150,7 +150,7 @@ faults! {
     a_command_of_nine_exabytes: shaken(b"\x06\x7f\xff\xff\xff\xff\xff\xff\xff") => Disconnected, "protocol";
     a_nameless_command: shaken(b"\x04\x00") => Disconnected, "protocol";
     a_truncated_ping: shaken(&Raw::command("PING", b"\x00")) => Disconnected, "protocol";
-    a_ping_with_a_novel: shaken(&Raw::command("PING", &[b'x'; 200])) => Disconnected, "protocol";
+    a_pong_with_a_novel: shaken(&Raw::command("PONG", &[b'x'; 200])) => Disconnected, "protocol";
     a_late_error: shaken(&Raw::command("ERROR", b"\x06change")) => Disconnected, "change";
 }
 

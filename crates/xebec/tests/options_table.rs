@@ -295,14 +295,23 @@ const SHOWN: &[(&str, &str, &str)] = &[
         "true",
         "without_a_handler_peers_are_let_in_unless_the_domain_is_enforced",
     ),
+    ("PLAIN_SERVER", "true", "plain_judged_by_ours"),
+    ("PLAIN_USERNAME", "admin", "plain_judged_by_theirs"),
+    ("PLAIN_PASSWORD", "secret", "plain_judged_by_theirs"),
+    ("CURVE_SERVER", "true", "curve_messages"),
+    ("CURVE_PUBLICKEY", A_KEY, "curve_judged_by_theirs"),
+    ("CURVE_SECRETKEY", A_KEY, "curve_messages"),
+    ("CURVE_SERVERKEY", A_KEY, "curve_wrong_server_key"),
     ("SPIN", "20", "spin_computes_instead_of_sleeping"),
     ("IPV4ONLY", "false", "ipv6_can_be_off_and_on"),
 ];
 
+const A_KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
+
 /// The one option that is no text.
 const USE_FD: (&str, &str) = ("USE_FD", "use_fd_serves_at_a_socket_made_elsewhere");
 
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 15] = [
     include_str!("options_table.rs"),
     include_str!("options_c.rs"),
     include_str!("options_effect.rs"),
@@ -310,6 +319,7 @@ const TESTS: [&str; 14] = [
     include_str!("options_peers.rs"),
     include_str!("options_publish.rs"),
     include_str!("options_words.rs"),
+    include_str!("interop_security.rs"),
     include_str!("interop_zmtp3.rs"),
     include_str!("life_alive.rs"),
     concat!(include_str!("life_end.rs"), include_str!("life_ipc.rs")),

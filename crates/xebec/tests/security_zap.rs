@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use support::*;
@@ -197,9 +199,16 @@ fn refused(case: Refusal) {
     let (handler, (server, endpoint, monitor)) = (handler(&context), server(&context, guarded()));
     let (client, clients) = client(&endpoint);
     recv(&handler);
+    let reason = case
+        .reply
+        .frame(3)
+        .map(|text| text.to_string_lossy().into_owned());
     send(&handler, case.reply);
     let event = expect(&monitor, case.kind, case.value);
-    assert!(event.cause.is_some() && event.peer.is_some(), "{event}");
+    assert!(event.peer.is_some(), "{event}");
+    if let (Some(reason), HandshakeFailedAuth) = (reason, event.kind) {
+        assert!(event.cause.unwrap().contains(&reason), "says why");
+    }
     match case.told {
         Some(status) => {
             expect(&clients, HandshakeFailedAuth, status);
@@ -233,7 +242,7 @@ macro_rules! refusals {
 }
 
 refusals! {
-    an_authentication_failure: [b"1.0", b"1", b"400", b"no", b"", b""] => HandshakeFailedAuth 400, told 400;
+    an_authentication_failure: [b"1.0", b"1", b"400", b"not one of us", b"", b""] => HandshakeFailedAuth 400, told 400;
     an_internal_error: [b"1.0", b"1", b"500", b"no", b"", b""] => HandshakeFailedAuth 500, told 500;
     a_wrong_version: [b"1.1", b"1", b"200", b"OK", b"", b""] => HandshakeFailedProtocol 0x2000_0003;
     a_wrong_request_id: [b"1.0", b"2", b"200", b"OK", b"", b""] => HandshakeFailedProtocol 0x2000_0002;
@@ -538,6 +547,71 @@ fn the_background_thread_takes_the_verdict_in_while_the_application_is_away() {
     send(&handler, reply("200"));
     // Nobody calls the server meanwhile: the monitor has a lock of its own.
     expect(&monitor, HandshakeSucceeded, 0);
+    assert_eq!(recv_text(&server), ["let me in"]);
+}
+
+#[test]
+fn handlers_come_and_go_while_peers_connect_and_in_the_end_all_are_let_in() {
+    let context = Context::new();
+    let options = guarded().zap_enforce_domain(true).handshake_ivl(ms(100));
+    let (server, endpoint, monitor) = server(&context, options);
+    let clients: Vec<_> = (0..30).map(|_| client(&endpoint)).collect();
+    for round in 0..30 {
+        let handler = handler(&context);
+        // Some leave requests behind them, taken or not.
+        for _ in 0..round % 3 {
+            if handler.recv_timeout(ms(50)).is_ok() && round % 2 == 0 {
+                send(&handler, reply("300"));
+            }
+        }
+    }
+    let handler = handler(&context);
+    let mut served = 0;
+    eventually("all are let in", || {
+        if handler.try_recv().is_ok() {
+            send(&handler, reply("200"));
+        }
+        served += u32::from(server.try_recv().is_ok());
+        served == 30
+    });
+    assert_eq!(server.stats().connections, 30);
+    drop((clients, monitor));
+}
+
+#[test]
+fn a_handler_with_ten_thousand_questions_before_it_is_asked_no_more() {
+    let context = Context::new();
+    let idle = handler(&context);
+    let questions = idle.monitor();
+    let server = socket_with(&context, Pull, guarded());
+    let monitor = server.monitor();
+    let endpoint = server.bind("ipc://*").unwrap();
+    let path = endpoint.strip_prefix("ipc://").unwrap();
+    // Nothing says that a domain is enforced: there is a handler, and it is not asked.
+    let stranger = || {
+        let mut stranger = UnixStream::connect(path).unwrap();
+        stranger.write_all(&hello("PUSH", b"")).unwrap();
+        stranger
+    };
+    for _ in 0..10_000 {
+        let stranger = stranger();
+        await_event(&questions, HandshakeSucceeded);
+        // It leaves, and its question stays.
+        stranger.shutdown(Shutdown::Both).unwrap();
+        expect(&monitor, HandshakeFailedNoDetail, EPIPE);
+    }
+    let _one_more = stranger();
+    expect(&monitor, HandshakeFailedNoDetail, EFAULT);
+    // It takes them up after all: those who come now are judged.
+    for _ in 0..10_000 {
+        recv(&idle);
+        send(&idle, reply("400"));
+    }
+    let push = socket(&Context::new(), Push);
+    push.connect(&endpoint).unwrap();
+    send(&push, "let me in");
+    recv(&idle);
+    send(&idle, reply("200"));
     assert_eq!(recv_text(&server), ["let me in"]);
 }
 

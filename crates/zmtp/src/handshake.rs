@@ -26,6 +26,7 @@
 use core::mem;
 
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use crate::cipher::Cipher;
 use crate::mechanism::{Asking, Done, NAME_LEN, Next, Running, printable};
@@ -110,8 +111,9 @@ pub struct Progress {
 pub struct Handshake {
     local: Local,
     state: State,
-    /// What has arrived and no step has used up. Invariant: at most the octets that `state` needs.
-    pending: Vec<u8>,
+    /// What has arrived and no step has used up, perhaps a password. Invariant: at most the octets that
+    /// `state` needs.
+    pending: Zeroizing<Vec<u8>>,
     output: Vec<u8>,
     random: Random,
     cipher: Option<Cipher>,
@@ -183,7 +185,7 @@ impl Handshake {
         Self {
             local,
             state,
-            pending: Vec::new(),
+            pending: Zeroizing::default(),
             output,
             random,
             cipher: None,

@@ -73,7 +73,8 @@ pub enum HandshakeError {
     InvalidSequence,
     /// The vouch in INITIATE is for another connection or another server.
     KeyExchange,
-    /// Our server key is of the few that agree with everybody on the same secret.
+    /// The server key given to this client is of the few that agree with everybody on the same secret,
+    /// or this server's secret key was never set.
     UnusableKey,
     /// A ZMTP 2.0 identity frame is flagged as a part of something larger, or as a command.
     MalformedIdentity,
@@ -238,7 +239,9 @@ impl fmt::Display for HandshakeError {
             ),
             Self::InvalidSequence => f.write_str("the peer used a nonce twice, or out of order"),
             Self::KeyExchange => f.write_str("the peer vouches for other keys than these"),
-            Self::UnusableKey => f.write_str("CURVE_SERVERKEY is not a key that encrypts anything"),
+            Self::UnusableKey => f.write_str(
+                "a key of this socket encrypts nothing: a CURVE client needs CURVE_SERVERKEY, a server CURVE_SECRETKEY",
+            ),
             Self::MalformedIdentity => f.write_str("the peer's identity frame has illegal flags"),
             Self::UnexpectedMessage => {
                 f.write_str("the peer sent a message before the handshake was over")

@@ -20,8 +20,9 @@ pub const KEY_TEXT_LEN: usize = 40;
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PublicKey(pub [u8; KEY_LEN]);
 
-/// A secret key: wiped when dropped, never printed, compared in constant time.
-#[derive(Clone)]
+/// A secret key: wiped when dropped, never printed, compared in constant time. The default, all zeros,
+/// is a key that everybody has.
+#[derive(Clone, Default)]
 pub struct SecretKey(Zeroizing<[u8; KEY_LEN]>);
 
 /// A public key and the secret key that belongs to it.

@@ -12,6 +12,10 @@ use std::path::PathBuf;
 #[path = "../../../fuzz/src/protocol.rs"]
 mod protocol;
 
+#[allow(unreachable_pub)]
+#[path = "../../../fuzz/src/security.rs"]
+mod security;
+
 #[path = "corpus/seeds.rs"]
 mod seeds;
 
@@ -55,6 +59,21 @@ fn commands() {
 #[test]
 fn metadata() {
     replay("metadata", protocol::metadata);
+}
+
+#[test]
+fn plain() {
+    replay("plain", security::plain);
+}
+
+#[test]
+fn curve() {
+    replay("curve", security::curve);
+}
+
+#[test]
+fn zap() {
+    replay("zap", security::zap);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! | [`exchange`] | push, pull, pub, sub, dealer, router, pair, xpub, xsub, stream: lines in, lines out |
 //! | [`requests`] | req and rep, which alternate |
 //! | [`mod@proxy`], [`mod@watch`], [`mod@demo`], [`mod@bench`] | as they say |
+//! | [`keygen`] | a key pair for CURVE |
 //! | [`pages`] | completions and man pages |
 //!
 //! [`open`] holds what they share: binding and connecting by the endpoint rule, options by name,
@@ -13,6 +14,7 @@
 mod bench;
 mod demo;
 mod exchange;
+mod keygen;
 mod open;
 mod options;
 mod pages;
@@ -59,6 +61,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
             }
         },
         Command::BenchConnector(args) => bench::connections::connector(&args),
+        Command::Keygen(args) => keygen::run(args),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { dir } => pages::man(dir.as_deref()),
     }

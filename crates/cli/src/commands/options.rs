@@ -1,6 +1,9 @@
 //! `--set`: socket options by name, from the library's table.
 
-use xebec::{OPTIONS, OptionError, Options, SocketType};
+use std::borrow::Cow;
+use std::fs;
+
+use xebec::{Form, OPTIONS, OptionError, Options, PublicKey, SocketType};
 
 use crate::failure::Stop;
 
@@ -15,7 +18,8 @@ pub(super) fn assign(
             "--set wants NAME=VALUE, not `{assignment}`; `--set help` lists the names"
         )));
     };
-    let (name, value) = (name.trim(), value.trim());
+    let (name, value) = (name.trim(), key_file(name.trim(), value.trim())?);
+    let mut secret = false;
     let outcome = Options::spec(name).and_then(|row| {
         if ["SNDTIMEO", "RCVTIMEO"].contains(&row.name()) {
             let (name, reason) = (
@@ -25,8 +29,11 @@ pub(super) fn assign(
             return Err(OptionError::Unsupported { name, reason });
         }
         row.permit(kind)?;
-        options.set_text(name, value)
+        secret = row.rules.secret;
+        options.set_text(name, &value)
     });
+    // A secret is not for the log that standard error may go to.
+    let assignment = if secret { name } else { assignment };
     outcome.map_err(|error| {
         let remedy = match error {
             OptionError::Unknown(_) => match nearest(name) {
@@ -38,6 +45,20 @@ pub(super) fn assign(
         };
         Stop::Usage(format!("--set {assignment}: {error}{remedy}"))
     })
+}
+
+/// The value, from a file if it is a key's `@FILE`. (A key may begin with `@` itself.)
+fn key_file<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Stop> {
+    let is_key = Options::spec(name).is_ok_and(|row| row.form == Form::Key);
+    match value.strip_prefix('@') {
+        Some(file) if is_key && value.parse::<PublicKey>().is_err() => {
+            let text = fs::read_to_string(file);
+            let text =
+                text.map_err(|error| Stop::Usage(format!("--set {name}=@{file}: {error}")))?;
+            Ok(text.trim().to_owned().into())
+        }
+        _ => Ok(value.into()),
+    }
 }
 
 /// The option that `name` is probably meant to be.

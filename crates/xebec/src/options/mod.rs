@@ -15,6 +15,7 @@
 mod descriptor;
 mod filter;
 mod reference;
+mod security;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ mod value;
 use std::fmt;
 use std::time::Duration;
 
-use zmtp::SocketType;
+use zmtp::{KEY_LEN, SocketType};
 
 pub use descriptor::ListeningFd;
 pub use filter::{
@@ -31,6 +32,7 @@ pub use filter::{
     RouterNotify,
 };
 pub use reference::reference;
+pub use security::Security;
 pub use table::{
     CONTEXT_OPTIONS, ContextOptions, Effect, OPTIONS, OptionSpec, Options, Role, Rules, Told, Unit,
     Valid,
@@ -188,6 +190,7 @@ impl<O: 'static> OptionSpec<O> {
                 name: self.c_name,
                 expected: self.rust_type,
             },
+            Fault::Invalid if self.rules.secret => self.invalid("(not shown)".to_owned()),
             Fault::Invalid => self.invalid(self.text(value)),
         })
     }
@@ -214,7 +217,7 @@ impl<O: 'static> OptionSpec<O> {
             Form::Label if bytes.len() == size_of::<i32>() => {
                 Value::Int(int32().map_err(wrong_length)?.into())
             }
-            Form::Bytes | Form::Text | Form::Label | Form::Texts => Value::from(bytes),
+            Form::Bytes | Form::Key | Form::Text | Form::Label | Form::Texts => Value::from(bytes),
         })
     }
 
@@ -232,6 +235,9 @@ impl<O: 'static> OptionSpec<O> {
                 let end = text.find(|c: char| !c.is_ascii_digit() && c != '-');
                 let number: i32 = text[..end.unwrap_or(text.len())].parse().unwrap_or(0);
                 number.to_ne_bytes().to_vec()
+            }
+            (Form::Key, Value::Text(text)) if room == KEY_LEN => {
+                zmtp::z85::decode(text).map_err(|_| untold())?
             }
             _ => self.to_c(value).ok_or_else(untold)?,
         };

@@ -22,9 +22,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use zmtp::SocketType::{self, *};
+use zmtp::{PublicKey, Secret, SecretKey};
 
 use super::descriptor::ListeningFd;
 use super::filter::{AddressFilter, Property, ProxyAddress, ReconnectStop, RouterNotify};
+use super::security::Security;
 use super::value::{Fault, Field, Form, Value};
 use crate::buffer::BATCH;
 
@@ -79,6 +81,8 @@ pub struct Rules {
     pub told: Told,
     /// Whether a number stands for its digits, in an option that is text.
     pub digits: bool,
+    /// Whether the value is not for everybody's eyes.
+    pub secret: bool,
 }
 
 /// What can be done with an option.
@@ -167,6 +171,7 @@ impl Rules {
         kept: &[],
         told: Told::Exactly,
         digits: false,
+        secret: false,
     };
 
     /// The rules of a row whose field has this form. Texts fit into larger buffers, and the members
@@ -255,6 +260,8 @@ const ROUTING_ID: Valid = Valid {
     max: 255,
     zero_first: false,
 };
+/// A key that is known to everybody (libzmq's manual has it).
+const A_KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
 const ANY: Valid = range(i64::MIN, i64::MAX);
 /// A switch for which any number but 0 is on.
 const ANY_INT: Valid = range(i32::MIN as i64, INT);
@@ -277,6 +284,10 @@ macro_rules! option_table {
     (
         $(#[$table_doc:meta])* $TABLE:ident,
         $(#[$name_doc:meta])* $Name:ident;
+        state {$(
+            $(#[doc = $state_doc:literal])+
+            $state:ident: $State:ty;
+        )*}
         fields {$(
             $(#[doc = $doc:literal])+
             $c_name:literal $number:literal => $field:ident($($arg:tt)+): $Type:ty = $default:expr,
@@ -300,13 +311,17 @@ macro_rules! option_table {
                 $(#[doc = $doc])+
                 pub $field: $Type,
             )*
+            $(
+                $(#[doc = $state_doc])+
+                pub(super) $state: $State,
+            )*
             /// Whether they are those of a program in C.
             pub(super) is_c: bool,
         }
 
         impl Default for $Name {
             fn default() -> Self {
-                $Name { $($field: $default,)* is_c: false }
+                $Name { $($field: $default,)* $($state: Default::default(),)* is_c: false }
             }
         }
 
@@ -428,7 +443,6 @@ use Effect::{Early, Now};
 use Role::{Action, Constant, ReadOnly, Refused};
 use Unit::{Bytes as InBytes, Connections, Messages, Micros, Millis, Seconds};
 
-const SECURITY: Role = Refused("it comes with the security mechanisms");
 const GSSAPI: Role = Refused("there is no GSSAPI mechanism");
 const NORM: Role = Refused("there is no NORM transport");
 const VMCI: Role = Refused("there is no VMCI transport");
@@ -447,6 +461,10 @@ option_table! {
     /// assert_eq!(options.rcvhwm, 10);
     /// ```
     Options;
+    state {
+        /// The mechanism that the options of security come to.
+        security: Security;
+    }
     fields {
         /// How many messages may wait in the outbound queue of each peer.
         "ZMQ_SNDHWM" 23 => sndhwm(usize): usize = 1000,
@@ -726,7 +744,34 @@ option_table! {
         /// Whether peers are turned away if they are to be judged and the context has no ZAP handler; a
         /// CURVE server without ZAP_DOMAIN then judges nobody.
         "ZMQ_ZAP_ENFORCE_DOMAIN" 93 => zap_enforce_domain(bool): bool = false,
-            { valid: BOOL, };
+            { valid: ANY_INT, };
+        /// Be the server of the PLAIN mechanism (RFC 24): clients show a name and a password, which the
+        /// ZAP handler judges. The options of the mechanisms exclude each other: the last one set counts.
+        "ZMQ_PLAIN_SERVER" 44 => plain_server(bool): bool = false,
+            { valid: BOOL, } then |o| o.serve(Security::Plain, o.plain_server);
+        /// Be a client of the PLAIN mechanism, with this name; an empty one takes that back. The name and
+        /// the password travel in the clear.
+        "ZMQ_PLAIN_USERNAME" 45 => plain_username(impl Into<String>): String = String::new(),
+            { valid: range(0, 255), unit: InBytes, }
+            then |o| o.show_plain(!o.plain_username.is_empty());
+        /// The password that belongs to PLAIN_USERNAME; it makes the socket a PLAIN client as well.
+        "ZMQ_PLAIN_PASSWORD" 46 => plain_password(impl Into<Secret>): Secret = Secret::default(),
+            { valid: range(0, 255), unit: InBytes, secret: true, }
+            then |o| o.show_plain(!o.plain_password.expose().is_empty());
+        /// Be the server of the CURVE mechanism (RFC 25), which encrypts: it needs CURVE_SECRETKEY. The
+        /// ZAP handler, if there is one, judges the clients' keys.
+        "ZMQ_CURVE_SERVER" 47 => curve_server(bool): bool = false,
+            { valid: BOOL, } then |o| o.serve(Security::Curve, o.curve_server);
+        /// The public key of a CURVE client: 32 bytes, or 40 characters of Z85 (RFC 32).
+        "ZMQ_CURVE_PUBLICKEY" 48 => curve_publickey(PublicKey): PublicKey = PublicKey::default(),
+            { example: A_KEY, } then |o| o.show_key();
+        /// The secret key of a CURVE client or server: 32 bytes, or 40 characters of Z85. `xebec keygen`
+        /// makes a pair.
+        "ZMQ_CURVE_SECRETKEY" 49 => curve_secretkey(SecretKey): SecretKey = SecretKey::default(),
+            { example: A_KEY, secret: true, } then |o| o.show_key();
+        /// Be a CURVE client, of servers with this public key: 32 bytes, or 40 characters of Z85.
+        "ZMQ_CURVE_SERVERKEY" 50 => curve_serverkey(PublicKey): PublicKey = PublicKey::default(),
+            { example: A_KEY, } then |o| o.expect_server();
         /// For how long a call that must wait tries again before it sleeps, at most. An option of
         /// Xebec, not of libzmq.
         "XEBEC_SPIN" 0x5845_0001 => spin(Duration): Duration = Duration::from_micros(50),
@@ -748,13 +793,6 @@ option_table! {
         "ZMQ_TOPICS_COUNT" 116 ReadOnly, "how many topics are subscribed to", Int32 Padded;
         "ZMQ_SUBSCRIBE" 6 Action, "receive messages that begin with these bytes", Bytes Never;
         "ZMQ_UNSUBSCRIBE" 7 Action, "undo one subscription", Bytes Never;
-        "ZMQ_PLAIN_SERVER" 44 SECURITY, "";
-        "ZMQ_PLAIN_USERNAME" 45 SECURITY, "";
-        "ZMQ_PLAIN_PASSWORD" 46 SECURITY, "";
-        "ZMQ_CURVE_SERVER" 47 SECURITY, "";
-        "ZMQ_CURVE_PUBLICKEY" 48 SECURITY, "";
-        "ZMQ_CURVE_SECRETKEY" 49 SECURITY, "";
-        "ZMQ_CURVE_SERVERKEY" 50 SECURITY, "";
         "ZMQ_GSSAPI_SERVER" 62 GSSAPI, "";
         "ZMQ_GSSAPI_PRINCIPAL" 63 GSSAPI, "";
         "ZMQ_GSSAPI_SERVICE_PRINCIPAL" 64 GSSAPI, "";
@@ -786,6 +824,7 @@ option_table! {
     CONTEXT_OPTIONS,
     /// The options of a context.
     ContextOptions;
+    state {}
     fields {
         /// How many background I/O threads the context has; 0 counts as 1.
         "ZMQ_IO_THREADS" 1 => io_threads(usize): usize = 1,
@@ -793,7 +832,8 @@ option_table! {
         /// How many sockets the context may have at a time.
         "ZMQ_MAX_SOCKETS" 2 => max_sockets(usize): usize = 1023,
             { valid: from(1), effect: Now, };
-        /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more.
+        /// The largest frame that its sockets accept, even where their MAXMSGSIZE allows more; the default,
+        /// the largest number, stands for no limit.
         "ZMQ_MAX_MSGSZ" 5 => max_message_size(usize): usize = INT as usize,
             { unit: InBytes, };
         /// Whether its sockets have IPV6 from the start.

@@ -4,6 +4,8 @@ use super::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+const ZERO_KEY: &str = "0000000000000000000000000000000000000000\0";
+
 /// Numbers in C, and the default there: an `int`, or `""` for no bytes, no text or no members. Only
 /// the two batch sizes differ from libzmq's 8192.
 const C_DEFAULTS: &[(i32, &str)] = &[
@@ -35,6 +37,13 @@ const C_DEFAULTS: &[(i32, &str)] = &[
     (41, "0"),
     (42, "0"),
     (51, "0"),
+    (44, "0"),
+    (45, "\0"),
+    (46, "\0"),
+    (47, "0"),
+    (48, ZERO_KEY),
+    (49, ZERO_KEY),
+    (50, ZERO_KEY),
     (52, "0"),
     (53, "0"),
     (54, "0"),
@@ -533,9 +542,9 @@ fn errors_say_what_would_be_right() {
         ),
         ("nonesuch", "1", "there is no option nonesuch"),
         (
-            "curve-server",
+            "gssapi-server",
             "1",
-            "ZMQ_CURVE_SERVER is not supported: it comes with the security mechanisms",
+            "ZMQ_GSSAPI_SERVER is not supported: there is no GSSAPI mechanism",
         ),
         (
             "subscribe",

@@ -49,6 +49,9 @@ pub enum Form {
     Bytes,
     /// A string; a terminating zero byte does not belong to it.
     Text,
+    /// A key of CURVE: 32 bytes or 40 characters of Z85, with or without a terminating zero byte. It is
+    /// told in 32 bytes or, with the zero byte, in 41.
+    Key,
     /// A string, or an `int` that stands for its digits: four bytes are always that.
     Label,
     /// A number of four bytes, which is added; nothing empties the list.

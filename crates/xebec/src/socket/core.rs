@@ -89,9 +89,6 @@ pub(crate) struct Core {
     state: Mutex<State>,
     /// Inproc pipes with news. Other sockets push; this one takes, under its own lock.
     inbox: Mutex<Vec<u64>>,
-    /// The same as `State::io`, for other sockets, which must not take this one's lock to have the
-    /// background thread look at it. Written under the lock.
-    background: Mutex<Option<Registered>>,
     /// Written under the lock; read without it by `is_terminated`.
     terminated: AtomicBool,
     pub(crate) id: u64,
@@ -111,6 +108,13 @@ pub(super) enum Phase {
 pub(super) struct Registered {
     pub(super) thread: Arc<IoThread>,
     pub(super) token: u64,
+}
+
+impl Registered {
+    /// Has the thread call [`on_timer`](Serviced::on_timer) at once.
+    pub(super) fn wake(&self) {
+        self.thread.schedule(self.token, Instant::now());
+    }
 }
 
 /// Everything behind a socket's lock.
@@ -265,7 +269,6 @@ impl Core {
                 watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
-            background: Mutex::new(None),
             terminated: AtomicBool::new(false),
             id,
         });
@@ -291,9 +294,7 @@ impl Core {
             .register(self.clone(), self.set.as_fd())
             .map_err(SocketError::System)?;
         self.leave_thread(st);
-        let registered = Registered { thread, token };
-        *self.background.lock() = Some(registered.clone());
-        st.io = Some(registered);
+        st.io = Some(Registered { thread, token });
         st.scheduled = None;
         self.schedule(st);
         if !st.lease.is_armed() {
@@ -304,16 +305,8 @@ impl Core {
         Ok(())
     }
 
-    /// Has the background thread call [`on_timer`](Serviced::on_timer) at once.
-    pub(super) fn wake_background(&self) {
-        if let Some(Registered { thread, token }) = &*self.background.lock() {
-            thread.schedule(*token, Instant::now());
-        }
-    }
-
     /// Nobody looks after the socket any more.
     pub(super) fn leave_thread(&self, st: &mut State) {
-        self.background.lock().take();
         if let Some(Registered { thread, token }) = st.io.take() {
             thread.deregister(token, self.set.as_fd());
         }

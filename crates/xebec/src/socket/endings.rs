@@ -37,7 +37,7 @@ impl Core {
         let cause = match &why {
             // libzmq refuses without a word, often before it has told its own type.
             Broken::Closed if shaking => hung_up(self.kind),
-            why => why.to_string(),
+            why => pipe.reason_given(why),
         };
         st.monitors.tell(|| Event {
             routing_id: Some(info.routing_id.clone()),

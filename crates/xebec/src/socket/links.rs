@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use zmtp::{Local, Mechanism, Metadata, Peer, SocketType, Version};
+use zmtp::{Local, Metadata, Peer, SocketType, Version};
 
 use super::core::{Core, State, Token};
 use super::dial::Stage;
@@ -21,7 +21,7 @@ use crate::conn::Conn;
 use crate::endpoint::Endpoint;
 use crate::error::{AddressError, AddressErrorKind};
 use crate::monitor::{Event, EventKind};
-use crate::options::{ListeningFd, Options};
+use crate::options::{ListeningFd, Options, Security};
 use crate::pipe::{Link, PeerInfo, Pipe, PipeId};
 use crate::transport::{self, Kind, ListenError, Stream, StreamOptions};
 
@@ -151,9 +151,11 @@ impl Core {
         if pipes.is_empty() {
             return Err(AddressError::new(text, AddressErrorKind::NotFound));
         }
-        pipes
-            .into_iter()
-            .for_each(|id| self.leave(st, id, st.options.linger));
+        for id in pipes {
+            // What nobody was bound to take is gone with the wish for it.
+            st.pipes.pipe_mut(id).awaits = false;
+            self.leave(st, id, st.options.linger);
+        }
         self.settle(st);
         Ok(())
     }
@@ -435,14 +437,9 @@ impl State {
     }
 }
 
-/// The security that the socket demands, and its own part in it.
-fn mechanism(_: &Options) -> Mechanism {
-    Mechanism::Null
-}
-
 /// What this side tells a peer in the handshake.
 fn local(kind: SocketType, options: &Options) -> Local {
-    let mechanism = mechanism(options);
+    let mechanism = options.zmtp_mechanism();
     let properties = options.metadata.iter().map(|property| {
         let value = Bytes::copy_from_slice(property.value().as_bytes());
         (property.name().to_owned(), value)
@@ -487,14 +484,14 @@ fn half_open_slot(
     options: &Options,
     stream: &Stream,
 ) -> Result<Option<Slot>, &'static str> {
-    match stream.peer_ip() {
-        Some(address) if mechanism(options) != Mechanism::Null => match half_open.enter(address) {
-            None => Err(
-                "too many connections from the peer's address are in their handshake (256): it may try again",
-            ),
-            slot => Ok(slot),
-        },
-        _ => Ok(None),
+    if options.mechanism() == Security::Null {
+        return Ok(None);
+    }
+    match stream.peer_ip().map(|address| half_open.enter(address)) {
+        Some(None) => Err(
+            "too many connections from the peer's address are in their handshake (256): it may try again",
+        ),
+        slot => Ok(slot.flatten()),
     }
 }
 

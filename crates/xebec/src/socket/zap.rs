@@ -17,7 +17,7 @@
 //! | PLAIN server | always | refused |
 //! | CURVE server | unless ZAP_ENFORCE_DOMAIN is set and ZAP_DOMAIN is not | allowed, unless ZAP_ENFORCE_DOMAIN |
 //!
-//! In a context that has, or had, an authenticator, nobody is allowed
+//! In a context that has, or had, an [`Authenticator`](crate::Authenticator), nobody is allowed
 //! for want of a handler.
 
 use std::sync::{Arc, Weak};
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zmtp::{Credentials, Mechanism, SocketType, Verdict, zap};
 
-use super::core::{Core, State, Token};
+use super::core::{Core, Registered, State, Token};
 use super::timers::Alarm;
 use crate::admission::{Grant, Stage};
 use crate::channel::{self, End, Far, Inbox};
@@ -58,13 +58,17 @@ pub(super) fn concerns(mechanism: &Mechanism, options: &Options) -> bool {
 }
 
 /// Where the handler's answer is told: the background thread is to take it in.
-struct Desk(Weak<Core>);
+struct Desk {
+    core: Weak<Core>,
+    /// Fixed by now: a socket that has connections keeps its thread.
+    io: Registered,
+}
 
 impl Inbox for Desk {
     fn tell(&self, token: u64) {
-        if let Some(core) = self.0.upgrade() {
+        if let Some(core) = self.core.upgrade() {
             Inbox::tell(&*core, token);
-            core.wake_background();
+            self.io.wake();
         }
     }
 }
@@ -75,6 +79,8 @@ struct Question {
     request: Message,
     /// Nobody is let in for want of a handler.
     strict: bool,
+    /// The thread that takes the answer in.
+    io: Registered,
 }
 
 impl Core {
@@ -92,7 +98,9 @@ impl Core {
                 st.pipes.pipe_mut(id).admission().stage = Stage::Noted(credentials);
                 let token = Token::Inquiry(id, st.pipes.pipe(id).generation);
                 st.inquiries.push(token.encode());
-                self.wake_background();
+                if let Some(io) = &st.io {
+                    io.wake();
+                }
             }
             Err(why) => st.pipes.fail(id, why),
         }
@@ -147,8 +155,10 @@ impl Core {
             routing_id: &options.routing_id,
             credentials,
         };
+        let io = st.io.clone()?;
         Some(Question {
             token,
+            io,
             request: request.encode().into_iter().map(Frame::from).collect(),
             strict,
         })
@@ -178,7 +188,10 @@ impl Core {
         }
         let id = st.pipes.insert(pipe);
         let here = Far {
-            inbox: Arc::new(Desk(Arc::downgrade(self))),
+            inbox: Arc::new(Desk {
+                core: Arc::downgrade(self),
+                io: question.io.clone(),
+            }),
             token: question.token,
         };
         let there = Far {
@@ -211,13 +224,20 @@ impl Core {
             Err(error) => return self.judge(st, id, Verdict::Invalid(error)),
         };
         match reply.status {
-            zap::Status::TemporaryError => self.keep_waiting(st, id, &reply),
-            status => {
+            zap::Status::Success => {
                 admission.grant = Some(Grant {
                     user_id: reply.user_id,
                     metadata: reply.metadata,
                 });
-                self.judge(st, id, status.verdict());
+                self.judge(st, id, Verdict::Allow);
+            }
+            status => {
+                let text = reply.text.escape_ascii().to_string();
+                admission.reason = (!text.is_empty()).then_some(text);
+                match status {
+                    zap::Status::TemporaryError => self.keep_waiting(st, id),
+                    _ => self.judge(st, id, status.verdict()),
+                }
             }
         }
     }
@@ -232,16 +252,16 @@ impl Core {
     }
 
     /// The handler has no verdict for the time being.
-    fn keep_waiting(self: &Arc<Self>, st: &mut State, id: PipeId, reply: &zap::Reply) {
+    fn keep_waiting(self: &Arc<Self>, st: &mut State, id: PipeId) {
         let pipe = st.pipes.pipe_mut(id);
         pipe.admission().stage = Stage::Later;
         let (info, generation) = (pipe.info.clone(), pipe.generation);
-        let status = reply.status.code();
+        let cause = pipe.reason_given(&Broken::Later);
         st.monitors.tell(|| {
             Event::new(EventKind::HandshakeFailedAuth, &info.endpoint)
                 .peer(&info.address)
-                .cause(Broken::Later)
-                .value(status.into())
+                .cause(cause)
+                .value(zap::Status::TemporaryError.code().into())
         });
         self.set_timer(st, Instant::now() + LATER, Alarm::Handshake(id, generation));
     }

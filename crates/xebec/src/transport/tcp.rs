@@ -74,6 +74,12 @@ pub(crate) fn start_connect(
     }
 }
 
+/// What the kernel queues of a connection before it is on its way, in bytes (TCP_NOTSENT_LOWAT). Without a
+/// limit that grows to megabytes, out of reach of SNDHWM: a sender whose mark is one message of 64 KiB
+/// could have sixty under way. On loopback the limit made 8-KiB messages twice as fast as well (650 instead
+/// of 250 thousand a second in one run), and 64-KiB ones by a third.
+const NOT_SENT: u32 = 128 * 1024;
+
 /// Applies the options of a TCP socket. Linux hands them down from a listener to the
 /// connections it accepts, all but the priority, so accepting costs no further system calls, and
 /// an option that the system refuses fails the bind instead of each connection.
@@ -81,6 +87,8 @@ pub(super) fn tune(fd: &OwnedFd, options: &StreamOptions) -> io::Result<()> {
     // What belongs together is written together: waiting for more would only delay it.
     sockopt::set_tcp_nodelay(fd, true)?;
     super::tune(fd, options)?;
+    // Kernels that do not know it queue as they like.
+    let _ = SockRef::from(fd).set_tcp_notsent_lowat(NOT_SENT);
     if let Some(on) = options.keepalive {
         sockopt::set_socket_keepalive(fd, on)?;
     }

@@ -20,7 +20,7 @@ mod plain;
 
 use crate::cipher::Cipher;
 use crate::command::{split_name, split_reason};
-use crate::key::{KeyPair, PublicKey};
+use crate::key::{KeyPair, PublicKey, SecretKey};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::{Command, Credentials, HandshakeError, Metadata};
@@ -103,7 +103,7 @@ impl Mechanism {
         matches!(self, Self::Null) || self.is_server()
     }
 
-    /// Whether the mechanism's secrets can be sent at all.
+    /// Whether the mechanism's secrets can be used at all.
     pub(crate) fn check(&self) -> Result<(), HandshakeError> {
         match self {
             Self::PlainClient { username, password } => {
@@ -111,6 +111,10 @@ impl Mechanism {
                     0..=MAX_PLAIN => Ok(()),
                     len => Err(HandshakeError::CredentialsTooLong { len }),
                 }
+            }
+            // Zeros are a key that was never set, and a secret that everybody has.
+            Self::CurveServer { keys } if keys.secret == SecretKey::default() => {
+                Err(HandshakeError::UnusableKey)
             }
             _ => Ok(()),
         }
@@ -267,16 +271,20 @@ enum May {
 fn expect<'a>(body: &'a [u8], name: &str, may: May) -> Result<&'a [u8], HandshakeError> {
     match split_name(body)? {
         (is, data) if is == name.as_bytes() => Ok(data),
-        (b"ERROR", data) if may == May::Refuse => {
-            let reason =
-                split_reason(data).map_err(|_| HandshakeError::Malformed { command: "ERROR" })?;
-            Err(HandshakeError::PeerError {
-                reason: printable(reason),
-            })
-        }
+        (b"ERROR", data) if may == May::Refuse => Err(refusal(data)),
         (other, _) => Err(HandshakeError::UnexpectedCommand {
             name: printable(other),
         }),
+    }
+}
+
+/// What the data of ERROR say.
+fn refusal(data: &[u8]) -> HandshakeError {
+    match split_reason(data) {
+        Ok(reason) => HandshakeError::PeerError {
+            reason: printable(reason),
+        },
+        Err(_) => HandshakeError::Malformed { command: "ERROR" },
     }
 }
 

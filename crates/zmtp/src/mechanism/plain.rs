@@ -2,7 +2,7 @@
 //!
 //! Nothing is encrypted. INITIATE and READY carry the properties that NULL has in its READY.
 
-use super::{Asking, Done, May, Next, Running, expect, put};
+use super::{Asking, Done, May, Next, Running, expect, put, refusal};
 use crate::command::split_brief;
 use crate::secret::Secret;
 use crate::{Command, Credentials, HandshakeError, Metadata};
@@ -18,6 +18,19 @@ pub(super) fn hello(username: &[u8], password: &Secret, out: &mut Vec<u8>) {
     put("HELLO", data.expose(), out);
 }
 
+/// How libzmq's PLAIN server begins ERROR. Its source has the length and the name in one string, of
+/// which C takes the first letter for a digit of the length. (Its client takes nothing else for an
+/// ERROR; what this side sends is the RFC's all the same.)
+const LIBZMQ_ERROR: &[u8] = b"\x5eRROR";
+
+/// The data of the command `name` from the server, unless it refuses the client.
+fn from_server<'a>(body: &'a [u8], name: &str) -> Result<&'a [u8], HandshakeError> {
+    match body.strip_prefix(LIBZMQ_ERROR) {
+        Some(data) => Err(refusal(data)),
+        None => expect(body, name, May::Refuse),
+    }
+}
+
 /// The client's HELLO is on its way, WELCOME is due.
 #[derive(Debug)]
 pub(crate) struct AwaitWelcome {
@@ -26,7 +39,7 @@ pub(crate) struct AwaitWelcome {
 
 impl AwaitWelcome {
     pub(super) fn command(self, body: &[u8], out: &mut Vec<u8>) -> Result<Next, HandshakeError> {
-        if !expect(body, "WELCOME", May::Refuse)?.is_empty() {
+        if !from_server(body, "WELCOME")?.is_empty() {
             return Err(HandshakeError::Malformed { command: "WELCOME" });
         }
         let mut properties = Vec::new();
@@ -42,7 +55,7 @@ pub(crate) struct AwaitReady;
 
 impl AwaitReady {
     pub(super) fn command(self, body: &[u8]) -> Result<Next, HandshakeError> {
-        let data = expect(body, "READY", May::Refuse)?;
+        let data = from_server(body, "READY")?;
         Ok(Next::Done(Done {
             metadata: Metadata::parse(data)?,
             last: Vec::new(),

@@ -210,6 +210,16 @@ fn wrong_keys() {
     );
     assert_eq!(a.error(), &HandshakeError::UnusableKey);
     assert_eq!((a.sent.len(), b.outcome), (64, None));
+    // A server whose key was never set is everybody's.
+    let unset = Local {
+        mechanism: Mechanism::CurveServer {
+            keys: KeyPair::from(SecretKey::default()),
+        },
+        ..server()
+    };
+    let mut unset = Handshake::new(unset);
+    assert!(unset.output().is_empty());
+    assert_eq!(unset.input(b"\xff"), Err(HandshakeError::UnusableKey));
     // The server has another secret than it lets on.
     let liar = Local {
         mechanism: Mechanism::CurveServer { keys: other },

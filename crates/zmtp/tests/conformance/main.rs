@@ -18,6 +18,10 @@ mod zap;
 #[path = "../../../../fuzz/src/protocol.rs"]
 mod protocol;
 
+#[allow(unreachable_pub)]
+#[path = "../../../../fuzz/src/security.rs"]
+mod security_fuzz;
+
 use bytes::Bytes;
 use zmtp::{Local, Mechanism, SocketType, Version};
 

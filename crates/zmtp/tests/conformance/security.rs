@@ -1,5 +1,6 @@
 //! Authentication and PLAIN: who is asked what and when, what the peer is told, what is refused.
 
+use proptest::prelude::*;
 use zmtp::{
     Cipher, Command, Credentials, Framing, Handshake, HandshakeError, Local, Mechanism, Peer,
     Progress, ProtocolError, Secret, SocketType, Verdict, Version, zap,
@@ -409,6 +410,33 @@ fn a_plain_client_that_dislikes_the_server_says_nothing() {
     assert!(told(&client.sent).is_none());
 }
 
+/// Nothing depends on how the octets are cut up on their way.
+#[test]
+fn every_split() {
+    let null = |kind, id: &[u8]| judging(local(kind, id));
+    let pairs = [
+        [plain_client("admin", "secret"), plain_server()],
+        [null(SocketType::Req, b"a"), null(SocketType::Rep, b"b")],
+    ];
+    for pair in pairs {
+        for server in [ALLOW, DENY] {
+            let sides = pair.clone().map(|local| (local, server.clone()));
+            let ends = meet(sides[0].clone(), sides[1].clone(), 10_000);
+            for (own, (local, verdict)) in sides.into_iter().enumerate() {
+                let (own, other) = (&ends[own], &ends[1 - own]);
+                for at in 0..=other.sent.len() {
+                    let mut side = Side::new(local.clone(), verdict.clone());
+                    side.input(&other.sent[..at]);
+                    side.input(&other.sent[at..]);
+                    assert_eq!(*side.handshake.output(), own.sent, "split at {at}");
+                    assert_eq!(side.end.outcome, own.outcome, "split at {at}");
+                    assert_eq!(side.end.asked, own.asked, "split at {at}");
+                }
+            }
+        }
+    }
+}
+
 // ---- malformed commands ----
 
 const GREETING: &[u8] = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01PLAIN\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -462,6 +490,7 @@ malformed! {
     welcome_twice: plain_client("a", "b"), [b"\x07WELCOME", b"\x07WELCOME"] => ZmtpUnexpectedCommand;
     ready_metadata: plain_client("a", "b"), [b"\x07WELCOME", b"\x05READY\x05ab"] => ZmtpInvalidMetadata;
     error_truncated: plain_client("a", "b"), [b"\x05ERROR\x03"] => ZmtpMalformedCommandError;
+    error_of_libzmq_truncated: plain_client("a", "b"), [b"\x5eRROR\x04400"] => ZmtpMalformedCommandError;
     error_empty: plain_client("a", "b"), [b"\x05ERROR"] => ZmtpMalformedCommandError;
 }
 
@@ -469,6 +498,8 @@ malformed! {
 fn an_error_command_may_come_at_each_step() {
     for commands in [
         &[&b"\x05ERROR\x03400"[..]][..],
+        // As libzmq misspells it.
+        &[b"\x5eRROR\x03400"],
         &[b"\x07WELCOME", b"\x05ERROR\x03400"],
     ] {
         assert_eq!(fails(plain_client("a", "b"), commands).status(), Some(400));
@@ -488,4 +519,34 @@ fn debug_shows_no_password() {
     assert!(!text.contains("tell"), "{text}");
     assert!(!text.contains("116, 101, 108, 108"), "{text}");
     assert_ne!(secret, Secret::from("tell-nobodz"));
+}
+
+// ---- any octets ----
+
+/// Octets as they come in commands: names, lengths, and anything.
+fn likely() -> impl Strategy<Value = Vec<u8>> {
+    let words: [&[u8]; 9] = [
+        b"\x04\x10\x05HELLO",
+        b"\x04\x08\x07WELCOME",
+        b"\x04\x09\x08INITIATE",
+        b"\x04\x06\x05READY",
+        b"\x04\x0a\x05ERROR\x03400",
+        b"\x0bSocket-Type\0\0\0\x03REP",
+        b"\x031.0\x011",
+        b"\0",
+        b"\0\0\0\0\x07MESSAGE",
+    ];
+    let word = prop::sample::select(words.to_vec()).prop_map(<[u8]>::to_vec);
+    let octets = proptest::collection::vec(any::<u8>(), 0..8);
+    proptest::collection::vec(prop_oneof![word, octets], 0..12).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn likely_octets(how in any::<u8>(), octets in likely()) {
+        let data = [&[how][..], &octets].concat();
+        crate::security_fuzz::plain(&data);
+        crate::security_fuzz::curve(&data);
+        crate::security_fuzz::zap(&octets);
+    }
 }

@@ -124,6 +124,75 @@ seeds! {
     metadata / "as-many-as-allowed" = b"\x01a\0\0\0\0".repeat(zmtp::MAX_PROPERTIES);
     metadata / "too-many" = b"\x01a\0\0\0\0".repeat(zmtp::MAX_PROPERTIES + 1);
     metadata / "nothing" = b"";
+    plain / "server-hello-initiate" = [b"\0", HELLO, b"\x04\x1f\x08INITIATE\x0bSocket-Type\0\0\0\x06DEALER"].concat();
+    plain / "server-denies" = [b"\x02", HELLO].concat();
+    plain / "server-hello-long-form" = b"\0\x06\0\0\0\0\0\0\0\x0a\x05HELLO\x01a\x01b";
+    plain / "server-hello-empty" = b"\0\x04\x08\x05HELLO\0\0";
+    plain / "server-hello-truncated" = b"\0\x04\x08\x05HELLO\x01a";
+    plain / "server-hello-with-more" = b"\0\x04\x0b\x05HELLO\x01a\x01bc";
+    plain / "server-hello-twice" = [b"\0", HELLO, HELLO].concat();
+    plain / "server-initiate-first" = b"\0\x04\x09\x08INITIATE";
+    plain / "server-bad-metadata" = [b"\0", HELLO, b"\x04\x0b\x08INITIATE\x05a"].concat();
+    plain / "server-error" = b"\0\x04\x0a\x05ERROR\x03400";
+    plain / "client-welcome-ready" = b"\x01\x04\x08\x07WELCOME\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06DEALER";
+    plain / "client-welcome-with-more" = b"\x01\x04\x09\x07WELCOME\0";
+    plain / "client-ready-first" = b"\x01\x04\x06\x05READY";
+    plain / "client-error" = b"\x01\x04\x0a\x05ERROR\x03400";
+    plain / "client-error-of-libzmq" = b"\x01\x04\x09^RROR\x03400";
+    plain / "client-error-truncated" = b"\x01\x04\x07\x05ERROR\x03";
+    plain / "message-too-early" = b"\0\0\x05hello";
+    curve / "server-honest" = b"\0";
+    curve / "client-honest" = b"\x01";
+    curve / "server-honest-then-forged" = [b"\0\0\0\0\0", &forged_message(40)[..]].concat();
+    curve / "client-honest-then-short" = [b"\x01\0\0\0\0", &forged_message(16)[..]].concat();
+    curve / "server-changed-hello" = b"\0\0\x80\x01";
+    curve / "server-changed-initiate" = b"\0\x01\x10\x01";
+    curve / "client-changed-welcome" = b"\x01\0\x20\x01";
+    curve / "client-changed-ready" = b"\x01\0\xc0\x01";
+    curve / "changed-and-back" = b"\0\0\x10\x01\0\x10\x01";
+    curve / "server-hello-of-zeros" = raw_command(2, b"HELLO", 200);
+    curve / "server-hello-short" = raw_command(2, b"HELLO", 199);
+    curve / "server-hello-with-version" = b"\x02\x04\xc8\x05HELLO\x01\0".iter().copied().chain([0; 192]).collect::<Vec<_>>();
+    curve / "server-initiate-first" = raw_command(2, b"INITIATE", 300);
+    curve / "server-error" = b"\x02\x04\x0a\x05ERROR\x03400";
+    curve / "client-welcome-of-zeros" = raw_command(3, b"WELCOME", 168);
+    curve / "client-ready-first" = raw_command(3, b"READY", 30);
+    curve / "client-error" = b"\x03\x04\x0a\x05ERROR\x03400";
+    zap / "request-null" = b"\x031.0\x011\x04test\x09127.0.0.1\0\x04NULL";
+    zap / "request-plain" = b"\x031.0\x011\0\0\0\x05PLAIN\x05admin\x06secret";
+    zap / "request-curve" = b"\x031.0\x011\0\0\0\x05CURVE\x2001234567890123456789012345678901";
+    zap / "request-curve-short-key" = b"\x031.0\x011\0\0\0\x05CURVE\x04abcd";
+    zap / "request-unknown-mechanism" = b"\x031.0\x011\0\0\0\x06GSSAPI\x01x";
+    zap / "request-too-short" = b"\x031.0\x011";
+    zap / "reply" = b"\0\x031.0\x011\x03200\x02OK\x03joe\0";
+    zap / "reply-metadata" = b"\0\x031.0\x011\x03200\0\0\x09\x01a\0\0\0\x03xyz";
+    zap / "reply-denied" = b"\0\x031.0\x011\x03400\x02no\0\0";
+    zap / "reply-bad-status" = b"\0\x031.0\x011\x03201\0\0\0";
+    zap / "reply-bad-metadata" = b"\0\x031.0\x011\x03200\0\0\x01x";
+    zap / "reply-bad-version" = b"\0\x031.1\x011\x03200\0\0\0";
+    zap / "reply-bad-id" = b"\0\x031.0\x012\x03200\0\0\0";
+    zap / "reply-bad-delimiter" = b"\x01x\x031.0\x011\x03200\0\0\0";
+    zap / "nothing" = b"";
+}
+
+/// PLAIN's HELLO, frame and all.
+const HELLO: &[u8] = b"\x04\x12\x05HELLO\x05admin\x05magic";
+
+/// A command of CURVE that is all zeros, for our side in the role of `how`.
+fn raw_command(how: u8, name: &[u8], len: usize) -> Vec<u8> {
+    let mut data = vec![how, 6];
+    data.extend_from_slice(&(len as u64).to_be_bytes());
+    data.push(name.len() as u8);
+    data.extend_from_slice(name);
+    data.resize(10 + len, 0);
+    data
+}
+
+/// A MESSAGE that nobody sealed.
+fn forged_message(len: usize) -> Vec<u8> {
+    let mut body = b"\x07MESSAGE".to_vec();
+    body.resize(len, b'x');
+    body
 }
 
 /// For our socket of type `local`: a ZMTP 3.x peer's greeting, then `rest`.
