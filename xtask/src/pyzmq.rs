@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use xebec_peers::nothing_may_be_skipped;
 
-use crate::checks::{succeed, target_directory};
+use crate::checks::{shown, succeed, target_directory};
 use crate::{Outcome, Request, install, peers};
 
 const VERSION: &str = "27.3.0";
@@ -41,6 +41,20 @@ const TOOLS: &[&str] = &[
     "scikit-build-core>=0.10,<2",
     "setuptools",
     "tornado>=6.4,<7",
+];
+
+/// The variables that could lead to a libzmq or a pyzmq other than those that are meant.
+const ELSEWHERE: &[&str] = &[
+    "CMAKE_PREFIX_PATH",
+    "C_INCLUDE_PATH",
+    "CPATH",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "LIBRARY_PATH",
+    "PKG_CONFIG_PATH",
+    "PREFIX",
+    "PYTHONPATH",
+    "ZMQ_PREFIX",
 ];
 
 /// Why pyzmq may leave out a test on ours that passes on Debian's: part of what it says itself.
@@ -94,6 +108,16 @@ def pytest_sessionfinish():
     tell("over", "", "")
 "#;
 
+/// Which libzmq a module has, and where that is.
+const ASK: &str = "\
+import os, zmq
+maps = open('/proc/self/maps').read().split()
+place = {os.path.realpath(word) for word in maps if '/libzmq.so' in word}
+print('pyzmq', zmq.__version__, 'on libzmq', zmq.zmq_version(), *place)";
+
+const LIBZMQ: &str = "libzmq";
+const OURS: &str = "ours";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Passed,
@@ -125,12 +149,11 @@ pub(crate) fn compare(request: &Request) -> Outcome {
         Err(why) if nothing_may_be_skipped() => return Err(why),
         Err(why) => return Ok(vec![format!("pyzmq's tests are skipped: {why}")]),
     };
-    let prefix = tools.place.join("prefix");
-    install::stage(&prefix)?;
-    let libzmq = tools.build("libzmq", &[("PYZMQ_NO_BUNDLE", "1".into())])?;
-    let ours = tools.build("ours", &[("ZMQ_PREFIX", prefix.into())])?;
-    let libzmq = tools.test("libzmq", &libzmq, &request.rest)?;
-    let ours = tools.test("ours", &ours, &request.rest)?;
+    install::stage(&tools.prefix())?;
+    let libzmq = tools.build(LIBZMQ, ("PYZMQ_NO_BUNDLE", "1".into()))?;
+    let ours = tools.build(OURS, ("ZMQ_PREFIX", tools.prefix().into()))?;
+    let libzmq = tools.test(LIBZMQ, &libzmq, &request.rest)?;
+    let ours = tools.test(OURS, &ours, &request.rest)?;
     print_counts(&libzmq, &ours);
     let (lost, excused) = differences(&libzmq, &ours);
     lost.iter().for_each(|line| println!("{line}"));
@@ -179,6 +202,11 @@ impl Tools {
         self.place.join("tools/bin/python")
     }
 
+    /// Where our library is staged.
+    fn prefix(&self) -> PathBuf {
+        self.place.join("prefix")
+    }
+
     fn source(&self) -> PathBuf {
         self.place.join(format!("pyzmq-{VERSION}"))
     }
@@ -199,12 +227,15 @@ impl Tools {
         }
         let mut command = Command::new(program);
         command.current_dir(&self.place).stdin(Stdio::null());
-        command.env("PATH", path).env_remove("LD_LIBRARY_PATH");
+        command.env("PATH", path);
+        for variable in ELSEWHERE {
+            command.env_remove(variable);
+        }
         command
     }
 
     /// Builds pyzmq against one library, into a folder that `PYTHONPATH` can name.
-    fn build(&self, name: &str, environment: &[(&str, OsString)]) -> Result<PathBuf, String> {
+    fn build(&self, name: &str, setting: (&str, OsString)) -> Result<PathBuf, String> {
         let folder = self.place.join(name);
         let _ = fs::remove_dir_all(&folder);
         let mut install = self.pip("install");
@@ -215,15 +246,22 @@ impl Tools {
             "--target",
         ]);
         install.arg(&folder).arg(self.source());
-        for (variable, value) in environment {
-            install.env(variable, value);
+        succeed(install.env(setting.0, setting.1))?;
+        let mut ask = self.command(&self.python());
+        ask.env("PYTHONPATH", &folder).args(["-c", ASK]);
+        let told = ask
+            .output()
+            .map_err(|error| format!("{}: {error}", shown(&ask)))?;
+        if !told.status.success() {
+            let complaint = String::from_utf8_lossy(&told.stderr);
+            return Err(format!("pyzmq for {name} cannot be imported:\n{complaint}"));
         }
-        succeed(&mut install)?;
-        let mut check = self.command(&self.python());
-        check.env("PYTHONPATH", &folder);
-        let script = "import zmq; print(f'pyzmq {zmq.__version__}, libzmq {zmq.zmq_version()}')";
-        print!("{name}: ");
-        succeed(check.args(["-c", script]))?;
+        let told = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+        println!("{name}: {told}");
+        let is_ours = told.contains(&*self.prefix().to_string_lossy());
+        if is_ours != (name == OURS) {
+            return Err(format!("pyzmq for {name} has found another library"));
+        }
         Ok(folder)
     }
 
@@ -251,11 +289,13 @@ impl Tools {
                 ));
             }
         }
-        println!(
-            "{name}: {} tests; all they said is in {}",
-            verdicts.len(),
-            log.display()
-        );
+        let list = self.place.join(format!("{name}.txt"));
+        let lines = verdicts
+            .iter()
+            .map(|(test, verdict)| format!("{verdict:?} {test}\n"));
+        fs::write(&list, lines.collect::<String>())
+            .map_err(|error| format!("{} cannot be written: {error}", list.display()))?;
+        println!("{name}: the verdicts are in {}", list.display());
         Ok(verdicts)
     }
 

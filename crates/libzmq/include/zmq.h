@@ -3,7 +3,7 @@
  * The C interface of Xebec: binary and source compatible with libzmq 4.3.6.
  *
  * Contents: version, types, errors, contexts, sockets, messages, events, waiting, relaying, keys,
- * timers, small tools, and at the end what libzmq calls draft, under ZMQ_BUILD_DRAFT_API.
+ * timers, small tools, what libzmq has not, and what it calls draft, under ZMQ_BUILD_DRAFT_API.
  *
  * Unless it says otherwise, a function that gives an int gives 0, or -1 with the reason in errno; one that
  * gives a pointer gives NULL with the reason in errno. A name marked "old" still works; the newer
@@ -504,6 +504,12 @@ ZMQ_EXPORT void zmq_sleep (int seconds);
 /* A thread, and the wait for its end. */
 ZMQ_EXPORT void *zmq_threadstart (zmq_thread_fn *body, void *arg);
 ZMQ_EXPORT void zmq_threadclose (void *thread);
+
+/* ---- What libzmq has not ------------------------------------------------------------------- */
+
+/* An option of sockets, int: for how many microseconds a call that waits looks again and again before
+ * it sleeps. 0 never does. */
+#define XEBEC_SPIN 0x58450001
 
 /* ---- What libzmq calls draft --------------------------------------------------------------- */
 

@@ -49,7 +49,6 @@ programs! {
 
 draft_programs! {
     draft_poller
-    draft_sockets
     draft_words
 }
 
@@ -96,23 +95,36 @@ fn said(program: &Path, library: Libzmq) -> String {
     said
 }
 
-/// Shows each line that differs, which is more than the first.
+/// Shows the lines that only one of them has, each with its number.
 #[track_caller]
 fn assert_same(what: &str, expected: &str, found: &str) {
     if expected == found {
         return;
     }
-    let shown = |line: Option<&str>| line.map_or("nothing more".to_owned(), |l| format!("{l:?}"));
-    let (mut left, mut right) = (expected.lines(), found.lines());
+    let expected: Vec<&str> = expected.lines().collect();
+    let found: Vec<&str> = found.lines().collect();
+    // How many lines the rests of the two have in common, from each pair of lines on.
+    let mut common = vec![vec![0_u32; found.len() + 1]; expected.len() + 1];
+    for e in (0..expected.len()).rev() {
+        for f in (0..found.len()).rev() {
+            common[e][f] = if expected[e] == found[f] {
+                common[e + 1][f + 1] + 1
+            } else {
+                common[e + 1][f].max(common[e][f + 1])
+            };
+        }
+    }
     let mut differences = String::new();
-    loop {
-        match (left.next(), right.next()) {
-            (None, None) => break,
-            (expected, found) if expected == found => {}
-            (expected, found) => {
-                let (expected, found) = (shown(expected), shown(found));
-                differences += &format!("  expected {expected}\n     found {found}\n");
-            }
+    let (mut e, mut f) = (0, 0);
+    while e < expected.len() || f < found.len() {
+        if e < expected.len() && f < found.len() && expected[e] == found[f] {
+            (e, f) = (e + 1, f + 1);
+        } else if f == found.len() || e < expected.len() && common[e + 1][f] >= common[e][f + 1] {
+            e += 1;
+            differences += &format!("  line {e}, expected: {}\n", expected[e - 1]);
+        } else {
+            f += 1;
+            differences += &format!("  line {f}, found:    {}\n", found[f - 1]);
         }
     }
     panic!("{what}:\n{differences}");

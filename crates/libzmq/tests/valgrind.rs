@@ -21,7 +21,6 @@ programs! {
     defaults
     descriptor
     draft_poller
-    draft_sockets
     draft_words
     errors
     free_once

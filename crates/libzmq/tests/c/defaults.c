@@ -40,15 +40,15 @@ static void say_option (void *socket, const char *type, const struct option *opt
         size_t length = lengths[i];
         memset (value, 0, sizeof value);
         if (zmq_getsockopt (socket, option->number, value, &length) == -1) {
-            say ("%s %s: with room for %zu: %s", type, option->name, lengths[i],
-                 name_of (zmq_errno ()));
+            say ("%s %s: %s with room for %zu", type, option->name, name_of (zmq_errno ()),
+                 lengths[i]);
             continue;
         }
         /* As C's numbers are, the lowest byte first. */
         for (size_t n = 0; n < length && n < 16; n++)
             snprintf (text + strlen (text), sizeof text - strlen (text), " %02x", value[n]);
-        say ("%s %s: with room for %zu: %zu bytes:%s", type, option->name, lengths[i], length,
-             text);
+        say ("%s %s: %zu bytes:%s", type, option->name, length, text);
+        return;
     }
 }
 

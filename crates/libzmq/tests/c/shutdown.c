@@ -63,9 +63,11 @@ static void while_waiting (int before)
     TELL (zmq_ctx_term (context));
 }
 
+static int term_gave = 9;
+
 static void *terminate (void *context)
 {
-    say ("term: %d", zmq_ctx_term (context));
+    term_gave = zmq_ctx_term (context);
     return NULL;
 }
 
@@ -79,6 +81,7 @@ static void by_term (void)
     TELL (zmq_recv (pull, NULL, 0, 0));
     TELL (zmq_close (pull));
     pthread_join (thread, NULL);
+    say ("term: %d", term_gave);
 }
 
 static void after_it (void)

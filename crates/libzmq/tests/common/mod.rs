@@ -17,16 +17,16 @@ use xebec_peers::present_or_skip;
 
 /// A library and the header of its programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Libzmq {
+pub(crate) enum Libzmq {
     Debian,
     Ours,
 }
 
-pub const BOTH: [Libzmq; 2] = [Libzmq::Debian, Libzmq::Ours];
+pub(crate) const BOTH: [Libzmq; 2] = [Libzmq::Debian, Libzmq::Ours];
 
 impl Libzmq {
     /// The shared library itself.
-    pub fn file(self) -> PathBuf {
+    pub(crate) fn file(self) -> PathBuf {
         match self {
             Libzmq::Debian => {
                 let found = run(cc().arg("-print-file-name=libzmq.so.5"));
@@ -37,7 +37,7 @@ impl Libzmq {
     }
 
     /// A compiler that finds the header, and the library when it links.
-    pub fn cc(self) -> Command {
+    pub(crate) fn cc(self) -> Command {
         let mut cc = cc();
         if self == Libzmq::Ours {
             cc.arg("-I").arg(include()).arg("-L").arg(our_folder());
@@ -46,7 +46,7 @@ impl Libzmq {
     }
 
     /// The text of the header.
-    pub fn header(self) -> String {
+    pub(crate) fn header(self) -> String {
         let place = match self {
             Libzmq::Ours => include().join("zmq.h"),
             Libzmq::Debian => {
@@ -63,7 +63,7 @@ impl Libzmq {
     }
 
     /// Compiles the program of this name in `tests/c`.
-    pub fn program(self, name: &str) -> PathBuf {
+    pub(crate) fn program(self, name: &str) -> PathBuf {
         let source = here().join("tests/c").join(name).with_extension("c");
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{self:?}"));
         fs::create_dir_all(&folder).expect("the target directory can be written");
@@ -87,7 +87,7 @@ impl Libzmq {
     }
 
     /// Makes the command run with this library, whichever its program was linked to.
-    pub fn under(self, command: &mut Command) {
+    pub(crate) fn under(self, command: &mut Command) {
         command
             .env_remove("LD_PRELOAD")
             .env_remove("LD_LIBRARY_PATH");
@@ -99,7 +99,7 @@ impl Libzmq {
 
 /// A C compiler with libzmq's header and library, or a word why the test is skipped.
 #[track_caller]
-pub fn c_tools_or_skip() -> Option<()> {
+pub(crate) fn c_tools_or_skip() -> Option<()> {
     let probe = "#include <zmq.h>\nint main(void) { zmq_version(0, 0, 0); return 0; }";
     let mut cc = cc();
     cc.args(["-x", "c", "-", "-o", "/dev/null", "-lzmq"]);
@@ -112,15 +112,15 @@ pub fn c_tools_or_skip() -> Option<()> {
     present_or_skip(found.map_err(|why| format!("{remedy}: {why}")))
 }
 
-pub fn here() -> PathBuf {
+pub(crate) fn here() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-pub fn include() -> PathBuf {
+pub(crate) fn include() -> PathBuf {
     here().join("include")
 }
 
-pub fn cc() -> Command {
+pub(crate) fn cc() -> Command {
     Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
 }
 
@@ -150,7 +150,7 @@ fn unique() -> String {
 
 /// Runs to the end, with success.
 #[track_caller]
-pub fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = output(command);
     let said = [text(&output.stdout), text(&output.stderr)].concat();
     assert!(
@@ -162,14 +162,14 @@ pub fn run(command: &mut Command) -> Output {
 }
 
 #[track_caller]
-pub fn output(command: &mut Command) -> Output {
+pub(crate) fn output(command: &mut Command) -> Output {
     let output = command.stdin(Stdio::null()).output();
     output.unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 /// Runs a command that reads `input`.
 #[track_caller]
-pub fn feed(command: &mut Command, input: &str) -> Output {
+pub(crate) fn feed(command: &mut Command, input: &str) -> Output {
     try_feed(command, input).unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
@@ -183,6 +183,6 @@ fn try_feed(command: &mut Command, input: &str) -> io::Result<Output> {
     child.wait_with_output()
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
