@@ -44,8 +44,8 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u
     match (data.is_null(), len) {
         (_, 0) => Ok(&[]),
         (true, _) => Err(Errno::EFAULT),
-        // SAFETY: passed on to the caller; no object is longer than isize::MAX.
         (false, _) if len <= isize::MAX as usize => {
+            // SAFETY: passed on to the caller; no object is longer than isize::MAX.
             Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
         }
         _ => Err(Errno::EINVAL),

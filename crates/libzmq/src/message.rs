@@ -269,8 +269,8 @@ pub(crate) unsafe fn content<'a>(message: *mut zmq_msg_t) -> Result<&'a mut Cont
     // patterns are valid for it.
     let kind = unsafe { (&raw const (*message.cast::<Content>()).kind).read() };
     match kind {
-        // SAFETY: the kind says that the message was set up here.
         Kind::INLINE | Kind::OWNED | Kind::SHARED | Kind::CONSTANT => {
+            // SAFETY: the kind says that the message was set up here.
             Ok(unsafe { &mut *message.cast::<Content>() })
         }
         _ => Err(Errno::EFAULT),
@@ -454,8 +454,8 @@ pub unsafe extern "C" fn zmq_msg_copy(target: *mut zmq_msg_t, source: *mut zmq_m
 /// The crate's contract.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_msg_data(message: *mut zmq_msg_t) -> *mut c_void {
-    // SAFETY: passed on to the caller.
     call(ptr::null_mut(), || {
+        // SAFETY: passed on to the caller.
         Ok(unsafe { content(message)? }.data().cast())
     })
 }
@@ -466,8 +466,8 @@ pub unsafe extern "C" fn zmq_msg_data(message: *mut zmq_msg_t) -> *mut c_void {
 /// The crate's contract.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_msg_size(message: *const zmq_msg_t) -> usize {
-    // SAFETY: passed on to the caller; it is only read.
     call(0, || {
+        // SAFETY: passed on to the caller; it is only read.
         Ok(unsafe { content(message.cast_mut())? }.bytes().len())
     })
 }

@@ -340,8 +340,8 @@ pub unsafe extern "C" fn zmq_poller_destroy(this: *mut *mut c_void) -> c_int {
 /// The crate's contract.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_poller_size(this: *mut c_void) -> c_int {
-    // SAFETY: passed on to the caller.
     call(-1, || {
+        // SAFETY: passed on to the caller.
         Ok(crate::call::length(unsafe { poller(this)? }.0.lock().len()))
     })
 }

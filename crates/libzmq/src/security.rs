@@ -32,7 +32,7 @@ pub unsafe extern "C" fn zmq_z85_encode(
     size: usize,
 ) -> *mut c_char {
     call(ptr::null_mut(), || {
-        if size % 4 != 0 {
+        if !size.is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
         // SAFETY: passed on to the caller.

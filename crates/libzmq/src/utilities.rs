@@ -57,8 +57,8 @@ pub extern "C" fn zmq_strerror(number: c_int) -> *const c_char {
 /// The crate's contract.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_has(capability: *const c_char) -> c_int {
-    // SAFETY: passed on to the caller.
     call(0, || {
+        // SAFETY: passed on to the caller.
         let capability = unsafe { text(capability)? };
         Ok(CAPABILITIES.contains(&capability).into())
     })
@@ -85,8 +85,8 @@ pub extern "C" fn zmq_atomic_counter_new() -> *mut c_void {
 /// `this` is from `zmq_atomic_counter_new` and not destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_atomic_counter_set(this: *mut c_void, value: c_int) {
-    // SAFETY: passed on to the caller.
     call((), || {
+        // SAFETY: passed on to the caller.
         unsafe { counter(this)? }.store(value, Ordering::SeqCst);
         Ok(())
     });
@@ -98,8 +98,8 @@ pub unsafe extern "C" fn zmq_atomic_counter_set(this: *mut c_void, value: c_int)
 /// `this` is from `zmq_atomic_counter_new` and not destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_atomic_counter_inc(this: *mut c_void) -> c_int {
-    // SAFETY: passed on to the caller.
     call(0, || {
+        // SAFETY: passed on to the caller.
         Ok(unsafe { counter(this)? }.fetch_add(1, Ordering::SeqCst))
     })
 }
@@ -110,8 +110,8 @@ pub unsafe extern "C" fn zmq_atomic_counter_inc(this: *mut c_void) -> c_int {
 /// `this` is from `zmq_atomic_counter_new` and not destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_atomic_counter_dec(this: *mut c_void) -> c_int {
-    // SAFETY: passed on to the caller.
     call(0, || {
+        // SAFETY: passed on to the caller.
         let before = unsafe { counter(this)? }.fetch_sub(1, Ordering::SeqCst);
         Ok((before != 1).into())
     })
@@ -123,8 +123,10 @@ pub unsafe extern "C" fn zmq_atomic_counter_dec(this: *mut c_void) -> c_int {
 /// `this` is from `zmq_atomic_counter_new` and not destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_atomic_counter_value(this: *mut c_void) -> c_int {
-    // SAFETY: passed on to the caller.
-    call(0, || Ok(unsafe { counter(this)? }.load(Ordering::SeqCst)))
+    call(0, || {
+        // SAFETY: passed on to the caller.
+        Ok(unsafe { counter(this)? }.load(Ordering::SeqCst))
+    })
 }
 
 /// Ends a counter and sets the pointer to null.

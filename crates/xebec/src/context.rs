@@ -28,6 +28,10 @@ use crate::transport::resolve::Resolver;
 /// What a background thread runs first.
 type Hook = dyn Fn(&ContextOptions) -> io::Result<()> + Send + Sync;
 
+/// What a frame may have where no limit is set, in bytes: more than any machine can hold, and less than
+/// what a liar would say.
+const NO_LIMIT: usize = 1 << 40;
+
 /// What the sockets of a context share.
 pub(crate) struct Shared {
     /// Written with `threads` held, so that the threads start with what was set before them.
@@ -96,10 +100,9 @@ impl Shared {
     pub(crate) fn max_message_size(&self) -> usize {
         // The largest number that C has for it stands for no limit, which libzmq has none of either.
         let limit = self.options.lock().max_message_size;
-        if limit == i32::MAX as usize {
-            usize::MAX
-        } else {
-            limit
+        match limit == i32::MAX as usize {
+            true => NO_LIMIT,
+            false => limit,
         }
     }
 
