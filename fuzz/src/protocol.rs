@@ -122,7 +122,8 @@ pub fn commands(data: &[u8]) {
             assert_eq!(body.len(), command.encoded_len());
             assert_eq!(Command::parse(&body).as_ref(), Ok(&command));
             match command {
-                Command::Error { .. } => assert!(data.starts_with(&body)),
+                // What follows the reason is ignored, and a long context is cut.
+                Command::Error { .. } | Command::Ping { .. } => assert!(data.starts_with(&body)),
                 _ => assert_eq!(body, data),
             }
             let mut framed = Vec::new();

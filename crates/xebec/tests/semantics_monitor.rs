@@ -187,7 +187,7 @@ fn a_handshake_that_fails_is_told_with_its_cause() {
     for (act, kind, word) in cases {
         let mut peer = Raw::connect(&endpoint);
         act(&mut peer);
-        let [accepted, failed] = expect(&monitor, [Accepted, kind]);
+        let [accepted, failed, _] = expect(&monitor, [Accepted, kind, Disconnected]);
         assert_eq!(accepted.peer, failed.peer);
         let cause = failed.cause.unwrap();
         assert!(cause.contains(word) && !cause.is_empty(), "{cause}");
