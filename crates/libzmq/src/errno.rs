@@ -6,8 +6,8 @@ use std::ffi::{CStr, c_char, c_int};
 use std::io;
 
 use xebec::{
-    AddressError, AddressErrorKind, EndpointErrorKind, OptionError, PollError, ProxyError,
-    RecvError, SendErrorKind, SocketError,
+    AddressError, AddressErrorKind, EndpointErrorKind, GroupError, OptionError, PollError,
+    ProxyError, RecvError, SendErrorKind, SocketError,
 };
 
 /// What a failed call leaves in `errno`.
@@ -115,6 +115,15 @@ impl From<RecvError> for Errno {
             RecvError::Terminated => Errno::ETERM,
             RecvError::Unsupported => Errno::ENOTSUP,
             RecvError::Interrupted => Errno::EINTR,
+            _ => Errno::EINVAL,
+        }
+    }
+}
+
+impl From<GroupError> for Errno {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::WrongSocket => Errno::ENOTSUP,
             _ => Errno::EINVAL,
         }
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use xebec::{Frame, PeerInfo};
+use xebec::{Frame, Message, PeerInfo};
 
 use crate::call::{bytes, call, status, text};
 use crate::errno::Errno;
@@ -178,7 +178,7 @@ impl Content {
     }
 
     /// The body as a frame to send; the message is empty from then on.
-    pub(crate) fn take_frame(&mut self) -> Frame {
+    fn take_frame(&mut self) -> Frame {
         let mut taken = std::mem::replace(self, Content::EMPTY);
         let kind = std::mem::replace(&mut taken.kind, Kind::CLOSED);
         // SAFETY: `kind` says which field is there, and `taken` does not drop it any more.
@@ -200,8 +200,29 @@ impl Content {
         }
     }
 
-    /// Puts a received frame in, or one that could not be sent.
-    pub(crate) fn put_frame(&mut self, frame: Frame, more: bool, peer: Option<Arc<PeerInfo>>) {
+    /// The body as a message to send, with its address if it has one; this one is empty from then on.
+    pub(crate) fn take(&mut self) -> Message {
+        let (routing_id, group) = (self.routing_id, self.group.take());
+        let message = Message::from(self.take_frame()).with_routing_id(routing_id);
+        match group {
+            None => message,
+            Some(group) => message.with_group(group.as_bytes()),
+        }
+    }
+
+    /// Puts in what [`take`](Self::take) took, or a received frame with its address.
+    pub(crate) fn put(&mut self, message: Message, more: bool, peer: Option<Arc<PeerInfo>>) {
+        let routing_id = message.routing_id().unwrap_or(0);
+        let group = message.group().map(|group| {
+            let end = group.iter().position(|&byte| byte == 0);
+            Box::new(CString::new(&group[..end.unwrap_or(group.len())]).unwrap_or_default())
+        });
+        let (frame, _) = message.split_first();
+        self.put_frame(frame, more, peer);
+        (self.routing_id, self.group) = (routing_id, group);
+    }
+
+    fn put_frame(&mut self, frame: Frame, more: bool, peer: Option<Arc<PeerInfo>>) {
         *self = match frame.len() {
             0..=INLINE => Content::inline(&frame),
             _ => Content::shared(frame.into_bytes()),

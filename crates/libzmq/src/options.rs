@@ -81,6 +81,7 @@ pub unsafe extern "C" fn zmq_getsockopt(
         let room = unsafe { *len };
         let number = match option {
             RCVMORE => this.more().into(),
+            FD if this.is_thread_safe() => return Err(Errno::EINVAL),
             FD => this.socket.event_fd()?.as_fd().as_raw_fd(),
             EVENTS => {
                 let (readable, writable) = this.readiness();
@@ -89,10 +90,11 @@ pub unsafe extern "C" fn zmq_getsockopt(
             }
             TYPE => this.socket.kind().number().into(),
             MECHANISM => this.socket.options().mechanism().number(),
-            THREAD_SAFE => 0,
+            THREAD_SAFE => this.is_thread_safe().into(),
             USE_FD => this.use_fd.load(Ordering::Relaxed),
             TOPICS_COUNT => {
-                let topics = this.socket.topics().ok_or(Errno::EINVAL)?;
+                let topics = this.socket.topics().filter(|_| !this.is_thread_safe());
+                let topics = topics.ok_or(Errno::EINVAL)?;
                 c_int::try_from(topics).unwrap_or(c_int::MAX)
             }
             LAST_ENDPOINT | ROUTING_ID => {

@@ -1,7 +1,7 @@
 //! Waiting for sockets and descriptors: `zmq_poll`, `zmq_ppoll`, and pollers that keep their items.
 
 use std::ffi::{c_int, c_long, c_short, c_void};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -250,11 +250,20 @@ struct Entry {
     fd: c_int,
     user_data: *mut c_void,
     events: c_short,
+    /// What the poller's descriptor watches, if it has one and this is a socket.
+    event_fd: Option<EventFd>,
 }
 
 /// A set of things to wait for.
-struct Poller(Mutex<Vec<Entry>>);
+struct Poller(Mutex<Items>);
 object!(Poller, b"poll");
+
+#[derive(Default)]
+struct Items {
+    entries: Vec<Entry>,
+    /// Watches all of them, from when the program has asked for its number.
+    watch: Option<OwnedFd>,
+}
 
 // SAFETY: what the entries point to is the program's, which uses a poller and its sockets from one
 // thread at a time.
@@ -277,33 +286,98 @@ fn check_events(events: c_short) -> Result<(), Errno> {
 }
 
 impl Poller {
-    fn add(&self, entry: Entry) -> Result<(), Errno> {
-        let mut entries = self.0.lock();
-        if entries.iter().any(|known| known.is(entry.socket, entry.fd)) {
+    fn add(&self, mut entry: Entry) -> Result<(), Errno> {
+        let mut items = self.0.lock();
+        if items.find(entry.socket, entry.fd).is_ok() {
             return Err(Errno::EINVAL);
         }
-        entries.push(entry);
+        if let Some(watch) = &items.watch {
+            entry.watch_by(watch)?;
+        }
+        items.entries.push(entry);
         Ok(())
     }
 
     fn change(&self, socket: *mut c_void, fd: c_int, events: c_short) -> Result<(), Errno> {
-        let mut entries = self.0.lock();
-        let entry = entries.iter_mut().find(|entry| entry.is(socket, fd));
-        entry.ok_or(Errno::EINVAL)?.events = events;
+        let mut items = self.0.lock();
+        let at = items.find(socket, fd)?;
+        items.entries[at].events = events;
+        if let Some(watch) = &items.watch {
+            items.entries[at].tell(watch, libc::EPOLL_CTL_MOD)?;
+        }
         Ok(())
     }
 
     fn remove(&self, socket: *mut c_void, fd: c_int) -> Result<(), Errno> {
-        let mut entries = self.0.lock();
-        let at = entries.iter().position(|entry| entry.is(socket, fd));
-        entries.remove(at.ok_or(Errno::EINVAL)?);
+        let mut items = self.0.lock();
+        let at = items.find(socket, fd)?;
+        let entry = items.entries.remove(at);
+        if let Some(watch) = &items.watch {
+            // A descriptor that was closed meanwhile is not watched any more.
+            let _ = entry.tell(watch, libc::EPOLL_CTL_DEL);
+        }
         Ok(())
+    }
+}
+
+impl Items {
+    fn find(&self, socket: *mut c_void, fd: c_int) -> Result<usize, Errno> {
+        let mut entries = self.entries.iter();
+        let at = entries.position(|entry| entry.is(socket, fd));
+        at.ok_or(Errno::EINVAL)
+    }
+
+    /// The descriptor that watches all of them.
+    fn watch(&mut self) -> Result<c_int, Errno> {
+        if let Some(watch) = &self.watch {
+            return Ok(watch.as_raw_fd());
+        }
+        // SAFETY: the call has no pointers; what it returns is ours, or -1.
+        let watch = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if watch < 0 {
+            return Err(Errno(errno::current()));
+        }
+        // SAFETY: it is a new descriptor, and nobody else's.
+        let watch = unsafe { OwnedFd::from_raw_fd(watch) };
+        for entry in &mut self.entries {
+            entry.watch_by(&watch)?;
+        }
+        let number = watch.as_raw_fd();
+        self.watch = Some(watch);
+        Ok(number)
     }
 }
 
 impl Entry {
     fn is(&self, socket: *mut c_void, fd: c_int) -> bool {
         self.socket == socket && (!socket.is_null() || self.fd == fd)
+    }
+
+    fn watch_by(&mut self, watch: &OwnedFd) -> Result<(), Errno> {
+        if !self.socket.is_null() {
+            // SAFETY: the program removes sockets before it closes them.
+            self.event_fd = Some(unsafe { socket(self.socket)? }.socket.event_fd()?);
+        }
+        self.tell(watch, libc::EPOLL_CTL_ADD)
+    }
+
+    /// Tells the descriptor `watch` what to watch this for, or not any more.
+    fn tell(&self, watch: &OwnedFd, what: c_int) -> Result<(), Errno> {
+        let (fd, events) = match &self.event_fd {
+            Some(event_fd) if self.events != 0 => (event_fd.as_fd().as_raw_fd(), libc::POLLIN),
+            Some(event_fd) => (event_fd.as_fd().as_raw_fd(), 0),
+            None => (self.fd, system(self.events)),
+        };
+        let mut event = libc::epoll_event {
+            // The bits are those of poll.
+            events: events as u32,
+            u64: 0,
+        };
+        // SAFETY: the event is ours; a number that is no descriptor is an error.
+        match unsafe { libc::epoll_ctl(watch.as_raw_fd(), what, fd, &mut event) } {
+            0 => Ok(()),
+            _ => Err(Errno(errno::current())),
+        }
     }
 }
 
@@ -342,7 +416,8 @@ pub unsafe extern "C" fn zmq_poller_destroy(this: *mut *mut c_void) -> c_int {
 pub unsafe extern "C" fn zmq_poller_size(this: *mut c_void) -> c_int {
     call(-1, || {
         // SAFETY: passed on to the caller.
-        Ok(crate::call::length(unsafe { poller(this)? }.0.lock().len()))
+        let poller = unsafe { poller(this)? };
+        Ok(crate::call::length(poller.0.lock().entries.len()))
     })
 }
 
@@ -368,6 +443,7 @@ pub unsafe extern "C" fn zmq_poller_add(
             fd: RETIRED,
             user_data,
             events,
+            event_fd: None,
         })
     })
 }
@@ -435,6 +511,7 @@ pub unsafe extern "C" fn zmq_poller_add_fd(
             fd,
             user_data,
             events,
+            event_fd: None,
         })
     })
 }
@@ -520,7 +597,8 @@ pub unsafe extern "C" fn zmq_poller_wait_all(
             return Err(Errno::EFAULT);
         }
         let room = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
-        let entries = this.0.lock();
+        let items = this.0.lock();
+        let entries = &items.entries;
         if timeout < 0 && entries.iter().all(|entry| entry.events == 0) {
             return Err(Errno::EFAULT);
         }
@@ -552,13 +630,29 @@ pub unsafe extern "C" fn zmq_poller_wait_all(
     })
 }
 
-/// A descriptor that tells when the poller has something: only for thread-safe sockets in libzmq, and
-/// so never (EINVAL).
+/// A descriptor that is readable when something may have happened to what the poller waits for: ask the
+/// poller, which makes it wait for the next change. EINVAL if the poller has no thread-safe socket.
 ///
 /// # Safety
-/// The crate's contract.
+/// The crate's contract; `fd` points to room for a number.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zmq_poller_fd(this: *mut c_void, _fd: *mut c_int) -> c_int {
-    // SAFETY: passed on to the caller.
-    status(|| unsafe { poller(this) }.and(Err(Errno::EINVAL)))
+pub unsafe extern "C" fn zmq_poller_fd(this: *mut c_void, fd: *mut c_int) -> c_int {
+    status(|| {
+        // SAFETY: passed on to the caller.
+        let this = unsafe { poller(this)? };
+        if fd.is_null() {
+            return Err(Errno::EFAULT);
+        }
+        let mut items = this.0.lock();
+        let mut sockets = items.entries.iter().filter(|entry| !entry.socket.is_null());
+        // SAFETY: the program removes sockets before it closes them.
+        let safe =
+            sockets.any(|entry| unsafe { socket(entry.socket) }.is_ok_and(Handle::is_thread_safe));
+        if !safe {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { *fd = items.watch()? };
+        Ok(())
+    })
 }

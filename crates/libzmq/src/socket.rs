@@ -13,7 +13,9 @@ use std::time::Duration;
 use std::vec;
 
 use parking_lot::Mutex;
-use xebec::{AddressErrorKind, Context, Frame, Message, Options, PeerInfo, Socket, SocketType};
+use xebec::{
+    AddressErrorKind, Context, Frame, GroupError, Message, Options, PeerInfo, Socket, SocketType,
+};
 
 use crate::call::{bytes, call, length, status, text};
 use crate::context::context;
@@ -71,6 +73,16 @@ impl Handle {
         }
     }
 
+    /// Whether the type is one that several threads may use at once (ZMQ_THREAD_SAFE): those with
+    /// messages of one frame, where no call continues another one's.
+    pub(crate) fn is_thread_safe(&self) -> bool {
+        use SocketType::*;
+        matches!(
+            self.socket.kind(),
+            Client | Server | Radio | Dish | Gather | Scatter | Peer | Channel
+        )
+    }
+
     /// Fails if the context was terminated.
     pub(crate) fn alive(&self) -> Result<(), Errno> {
         match self.socket.is_terminated() {
@@ -96,8 +108,8 @@ impl Handle {
         (self.more(), self.sending.load(Ordering::Relaxed))
     }
 
-    /// Sends a frame. If that fails the frame comes back.
-    fn send(&self, frame: Frame, flags: c_int) -> Result<(), (Errno, Frame)> {
+    /// Sends a frame, with its address if that is not a frame of its own. If that fails it comes back.
+    fn send(&self, frame: Message, flags: c_int) -> Result<(), (Errno, Message)> {
         let timeout = timeout(flags);
         let sending = self.sending.load(Ordering::Relaxed);
         // A STREAM's messages are of two frames, whatever the flag says.
@@ -110,10 +122,10 @@ impl Handle {
             return self.alive().map_err(|errno| (errno, frame));
         }
         let message = match sending {
-            false => Message::from(frame),
+            false => frame,
             true => {
                 let mut message = self.parts.lock().outgoing.take().unwrap_or_default();
-                message.push_back(frame);
+                message.push_back(frame.split_first().0);
                 message
             }
         };
@@ -128,22 +140,23 @@ impl Handle {
             }
             Err(refused) => {
                 let mut message = refused.message;
-                let frame = message.pop_back().unwrap_or_default();
                 if sending {
+                    let frame = message.pop_back().unwrap_or_default();
                     self.parts.lock().outgoing = Some(message);
+                    message = frame.into();
                 }
-                Err((refused.kind.into(), frame))
+                Err((refused.kind.into(), message))
             }
         }
     }
 
     /// Keeps a frame for the message that it belongs to.
-    fn collect(&self, frame: Frame, timeout: Option<Duration>) -> Result<(), (Errno, Frame)> {
+    fn collect(&self, frame: Message, timeout: Option<Duration>) -> Result<(), (Errno, Message)> {
         if !self.sending.load(Ordering::Relaxed) {
-            if let Err(kind) = self.socket.admit(&frame, timeout) {
+            if let Err(kind) = self.socket.admit(frame.first(), timeout) {
                 return Err((kind.into(), frame));
             }
-            self.parts.lock().outgoing = Some(frame.into());
+            self.parts.lock().outgoing = Some(frame);
             self.sending.store(true, Ordering::Relaxed);
             return Ok(());
         }
@@ -151,38 +164,38 @@ impl Handle {
             return Err((errno, frame));
         }
         if let Some(message) = &mut self.parts.lock().outgoing {
-            message.push_back(frame);
+            message.push_back(frame.split_first().0);
         }
         Ok(())
     }
 
     /// Receives a frame: it, whether more of its message follow, and whom it is from.
-    fn recv(&self, flags: c_int) -> Result<(Frame, bool, Option<Arc<PeerInfo>>), Errno> {
+    fn recv(&self, flags: c_int) -> Result<(Message, bool, Option<Arc<PeerInfo>>), Errno> {
         if self.more() {
             let mut parts = self.parts.lock();
             if let Some(frame) = parts.incoming.next() {
                 let more = parts.incoming.len() > 0;
                 self.receiving.store(more, Ordering::Relaxed);
-                return Ok((frame, more, parts.peer.clone()));
+                return Ok((frame.into(), more, parts.peer.clone()));
             }
         }
         let (message, peer) = self.socket.recv_known(timeout(flags))?;
-        let (first, rest) = message.split_first();
-        let more = !rest.is_empty();
-        if more {
-            let mut parts = self.parts.lock();
-            parts.incoming = rest.into_iter();
-            parts.peer = peer.clone();
+        if message.len() == 1 {
+            return Ok((message, false, peer));
         }
-        self.receiving.store(more, Ordering::Relaxed);
-        Ok((first, more, peer))
+        let (first, rest) = message.split_first();
+        let mut parts = self.parts.lock();
+        parts.incoming = rest.into_iter();
+        parts.peer = peer.clone();
+        self.receiving.store(true, Ordering::Relaxed);
+        Ok((first.into(), true, peer))
     }
 
     fn send_content(&self, content: &mut Content, flags: c_int) -> Result<c_int, Errno> {
         let len = content.bytes().len();
-        let sent = self.send(content.take_frame(), flags);
+        let sent = self.send(content.take(), flags);
         sent.map_err(|(errno, frame)| {
-            content.put_frame(frame, false, None);
+            content.put(frame, false, None);
             errno
         })?;
         Ok(length(len))
@@ -190,7 +203,7 @@ impl Handle {
 
     fn send_bytes(&self, frame: Frame, flags: c_int) -> Result<c_int, Errno> {
         let len = frame.len();
-        self.send(frame, flags).map_err(|(errno, _)| errno)?;
+        self.send(frame.into(), flags).map_err(|(errno, _)| errno)?;
         Ok(length(len))
     }
 }
@@ -338,8 +351,8 @@ pub unsafe extern "C" fn zmq_msg_recv(
         // SAFETY: passed on to the caller.
         let content = unsafe { content(message)? };
         let (frame, more, peer) = this.recv(flags)?;
-        let len = frame.len();
-        content.put_frame(frame, more, peer);
+        let len = frame.size();
+        content.put(frame, more, peer);
         Ok(length(len))
     })
 }
@@ -426,6 +439,7 @@ pub unsafe extern "C" fn zmq_recv(
             return Err(Errno::EFAULT);
         }
         let (frame, ..) = this.recv(flags)?;
+        let frame = frame.first();
         let fits = frame.len().min(len);
         if fits > 0 {
             // SAFETY: passed on to the caller; a frame is never in a program's buffer.
@@ -495,6 +509,7 @@ pub unsafe extern "C" fn zmq_recviov(
         let mut more = true;
         while more && *count < room {
             let (frame, follows, _) = this.recv(flags)?;
+            let frame = frame.first();
             // SAFETY: malloc takes any size; the copy fits what it gave; there is room for one more
             // element.
             unsafe {
@@ -515,46 +530,82 @@ pub unsafe extern "C" fn zmq_recviov(
     })
 }
 
-// ---- draft calls whose socket types are still to come ----
+// ---- draft calls ----
 
-/// Joins a group: for DISH sockets (draft), which this version does not have (ENOTSUP).
+fn change_group(
+    this: &Handle,
+    group: &str,
+    change: impl Fn(&Socket, &str) -> Result<(), GroupError>,
+) -> Result<(), Errno> {
+    this.alive()?;
+    Ok(change(&this.socket, group)?)
+}
+
+/// Joins a group, once: for DISH sockets (draft).
 ///
 /// # Safety
 /// The crate's contract.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zmq_join(this: *mut c_void, _group: *const c_char) -> c_int {
-    // SAFETY: passed on to the caller.
-    status(|| unsafe { socket(this) }.and(Err(Errno::ENOTSUP)))
+pub unsafe extern "C" fn zmq_join(this: *mut c_void, group: *const c_char) -> c_int {
+    status(|| {
+        // SAFETY: passed on to the caller.
+        let (this, group) = unsafe { (socket(this)?, text(group)?) };
+        change_group(this, group, |socket, group| socket.join(group))
+    })
 }
 
-/// Leaves a group: as [`zmq_join`].
+/// Leaves a group: for DISH sockets (draft).
 ///
 /// # Safety
 /// The crate's contract.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_leave(this: *mut c_void, group: *const c_char) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe { zmq_join(this, group) }
+    status(|| {
+        // SAFETY: passed on to the caller.
+        let (this, group) = unsafe { (socket(this)?, text(group)?) };
+        change_group(this, group, |socket, group| socket.leave(group))
+    })
 }
 
-/// Connects a PEER socket (draft), which this version does not have; returns 0 (ENOTSUP).
+/// Connects a PEER socket (draft) and returns the routing id of the peer; 0 after a failure: ENOTSUP for
+/// other types, EFAULT with ZMQ_IMMEDIATE.
 ///
 /// # Safety
 /// The crate's contract.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zmq_connect_peer(this: *mut c_void, _endpoint: *const c_char) -> u32 {
-    // SAFETY: passed on to the caller.
-    call(0, || unsafe { socket(this) }.and(Err(Errno::ENOTSUP)))
+pub unsafe extern "C" fn zmq_connect_peer(this: *mut c_void, endpoint: *const c_char) -> u32 {
+    call(0, || {
+        // SAFETY: passed on to the caller.
+        let (this, endpoint) = unsafe { (socket(this)?, text(endpoint)?) };
+        if this.socket.kind() != SocketType::Peer {
+            return Err(Errno::ENOTSUP);
+        }
+        if this.socket.options().immediate {
+            return Err(Errno::EFAULT);
+        }
+        Ok(this.socket.connect_peer(endpoint)?)
+    })
 }
 
-/// Disconnects one peer: for SERVER and PEER sockets (draft), which this version does not have (ENOTSUP).
+/// Disconnects one peer of a SERVER or PEER socket (draft): EHOSTUNREACH if there is no such peer,
+/// ENOTSUP for other types.
 ///
 /// # Safety
 /// The crate's contract.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn zmq_disconnect_peer(this: *mut c_void, _routing_id: u32) -> c_int {
-    // SAFETY: passed on to the caller.
-    status(|| unsafe { socket(this) }.and(Err(Errno::ENOTSUP)))
+pub unsafe extern "C" fn zmq_disconnect_peer(this: *mut c_void, routing_id: u32) -> c_int {
+    status(|| {
+        // SAFETY: passed on to the caller.
+        let this = unsafe { socket(this)? };
+        this.alive()?;
+        if !matches!(this.socket.kind(), SocketType::Server | SocketType::Peer) {
+            return Err(Errno::ENOTSUP);
+        }
+        match this.socket.disconnect_peer(routing_id) {
+            true => Ok(()),
+            false => Err(Errno::EHOSTUNREACH),
+        }
+    })
 }
 
 /// The state of a ROUTER's peer (draft): ZMQ_POLLIN and ZMQ_POLLOUT; EHOSTUNREACH if there is no such

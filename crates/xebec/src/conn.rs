@@ -14,7 +14,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use zmtp::{
     Cipher, Command, Credentials, Framing, Handshake, HandshakeError, Local, MESSAGE_OVERHEAD,
-    Opened, Peer, Progress, Subscription, Verdict, Version,
+    Opened, Peer, Progress, SocketType, Subscription, Verdict, Version,
 };
 
 use crate::buffer::{Incoming, LARGE, Outgoing, Pool};
@@ -149,6 +149,8 @@ pub(crate) struct Conn {
     pub(crate) ttl_watched: bool,
     /// A pong waits to be written.
     pub(crate) owes_reply: bool,
+    /// The peer is a DISH: nobody else has groups to join.
+    from_dish: bool,
     /// When the writing side was shut down.
     ended: Option<Instant>,
     max_body: u64,
@@ -187,6 +189,7 @@ impl Conn {
             ttl_watched: false,
             ended: None,
             owes_reply: false,
+            from_dish: false,
             max_body,
             partial: None,
             body: None,
@@ -277,6 +280,7 @@ impl Conn {
         let shaken = if let Some(peer) = progress.peer {
             self.version = peer.version;
             self.framing = peer.version.framing();
+            self.from_dish = peer.socket_type == Some(SocketType::Dish);
             self.phase = match cipher {
                 None => Phase::Traffic,
                 Some(cipher) => {
@@ -520,6 +524,10 @@ impl Conn {
             }
             Command::Subscribe(topic) => Ok(Some(Message::of_kind(Kind::Subscribe, topic))),
             Command::Cancel(topic) => Ok(Some(Message::of_kind(Kind::Cancel, topic))),
+            Command::Join(group) if self.from_dish => Ok(Some(Message::of_kind(Kind::Join, group))),
+            Command::Leave(group) if self.from_dish => {
+                Ok(Some(Message::of_kind(Kind::Leave, group)))
+            }
             Command::Error { reason } => Err(Broken::Protocol(format!(
                 "it reports: {}",
                 String::from_utf8_lossy(reason)
@@ -531,7 +539,7 @@ impl Conn {
     /// Encodes a message into the outgoing buffer.
     #[inline]
     pub(crate) fn encode(&mut self, message: &Message, pool: &mut Pool) {
-        if !matches!(self.phase, Phase::Traffic) || message.kind != Kind::Data {
+        if !matches!(self.phase, Phase::Traffic) || !message.is_data() {
             return self.encode_special(message, pool);
         }
         let last = message.len() - 1;
@@ -555,7 +563,7 @@ impl Conn {
     fn encode_special(&mut self, message: &Message, pool: &mut Pool) {
         let version = self.version;
         match (message.kind, &mut self.phase) {
-            (Kind::Data, Phase::Sealed(cipher)) => {
+            (Kind::Data | Kind::Grouped, Phase::Sealed(cipher)) => {
                 let last = message.len() - 1;
                 for (i, frame) in message.frames().enumerate() {
                     let more = i < last;
@@ -571,17 +579,27 @@ impl Conn {
                     self.outgoing.append_shared(sealed.into());
                 }
             }
-            (Kind::Data, _) => message.frames().for_each(|frame| match frame.shared() {
-                Some(body) if body.len() >= LARGE => self.outgoing.append_shared(body.clone()),
-                _ => self
-                    .outgoing
-                    .append(pool, |out| out.extend_from_slice(frame)),
-            }),
+            (Kind::Data | Kind::Grouped, _) => {
+                message.frames().for_each(|frame| match frame.shared() {
+                    Some(body) if body.len() >= LARGE => self.outgoing.append_shared(body.clone()),
+                    _ => self
+                        .outgoing
+                        .append(pool, |out| out.extend_from_slice(frame)),
+                })
+            }
             (Kind::Subscribe, _) => self.put(pool, |out| {
                 Subscription::Subscribe(message.first()).encode(version, out)
             }),
             (Kind::Cancel, _) => self.put(pool, |out| {
                 Subscription::Cancel(message.first()).encode(version, out)
+            }),
+            // A peer of an older protocol knows no groups and no commands.
+            (Kind::Join | Kind::Leave, _) if !version.has_commands() => {}
+            (Kind::Join, _) => self.put(pool, |out| {
+                Command::Join(message.first()).encode_framed(out)
+            }),
+            (Kind::Leave, _) => self.put(pool, |out| {
+                Command::Leave(message.first()).encode_framed(out)
             }),
         }
         if self.unwritten() > 0 {

@@ -175,7 +175,7 @@ pub enum AddressErrorKind {
     Resolve(crate::transport::resolve::ResolveError),
     /// There is no such binding or connection to undo (ENOENT).
     NotFound,
-    /// The socket type does not go with the transport (ENOCOMPATPROTO).
+    /// The socket does not go with the transport, the peer or the call (ENOCOMPATPROTO).
     Incompatible(&'static str),
     /// The context was terminated (ETERM).
     Terminated,
@@ -217,3 +217,32 @@ impl fmt::Display for AddressError {
 }
 
 impl std::error::Error for AddressError {}
+
+/// Why a group was not joined or left (`zmq_join`, `zmq_leave`; RFC 48).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupError {
+    /// Only a DISH joins groups (ENOTSUP).
+    WrongSocket,
+    /// No group has such a name: it is of up to 255 bytes, none of them zero (EINVAL).
+    Invalid,
+    /// The socket has joined the group already (EINVAL).
+    Joined,
+    /// The socket has not joined the group (EINVAL).
+    NotJoined,
+}
+
+impl fmt::Display for GroupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            GroupError::WrongSocket => {
+                "sockets of this type have no groups; only a DISH joins them"
+            }
+            GroupError::Invalid => "the name of a group is up to 255 bytes, none of them zero",
+            GroupError::Joined => "the socket has joined this group already",
+            GroupError::NotJoined => "the socket has not joined this group",
+        })
+    }
+}
+
+impl std::error::Error for GroupError {}

@@ -25,6 +25,8 @@
 //! * [`Pub`] and [`Sub`], [`Xpub`] and [`Xsub`]: publish to all who subscribed (RFC 29).
 //! * [`Push`] and [`Pull`]: a pipeline (RFC 30).
 //! * [`Pair`]: exactly two (RFC 31). [`Stream`]: raw TCP.
+//! * For messages of one frame, drafts in libzmq: [`Client`] and [`Server`] (RFC 41), [`Radio`] and
+//!   [`Dish`] (RFC 48), [`Scatter`] and [`Gather`] (RFC 49), [`Peer`] (RFC 51), [`Channel`] (RFC 52).
 //!
 //! # Blocking, non-blocking, async
 //! Every operation has three forms over one engine: `recv` waits, `try_recv` does not,
@@ -32,8 +34,7 @@
 //! several sockets, descriptors and timers; [`proxy`](proxy()) joins two sockets into a device.
 //!
 //! # What is not there yet
-//! Security mechanisms other than NULL, the draft socket types, and transports other than tcp,
-//! ipc and inproc. Options that belong to them are refused, never ignored, but for those of
+//! The GSSAPI mechanism, DGRAM sockets, and transports other than tcp, ipc and inproc. Options that belong to them are refused, never ignored, but for those of
 //! multicast, which are kept for the transports to come.
 
 #![forbid(unsafe_code)]
@@ -70,7 +71,9 @@ pub use context::{Context, ContextBuilder};
 pub use endpoint::{
     Endpoint, EndpointError, EndpointErrorKind, Host, IpcEndpoint, Port, TcpEndpoint, Zone,
 };
-pub use error::{AddressError, AddressErrorKind, RecvError, SendError, SendErrorKind, SocketError};
+pub use error::{
+    AddressError, AddressErrorKind, GroupError, RecvError, SendError, SendErrorKind, SocketError,
+};
 pub use message::{ConnectionId, Frame, Message};
 pub use monitor::{Event, EventKind, Monitor};
 pub use options::{
@@ -82,7 +85,10 @@ pub use options::{
 pub use pipe::PeerInfo;
 pub use poll::{Interest, PollError, PollItem, poll};
 pub use proxy::{Proxy, ProxyError, ProxyStats, proxy};
-pub use socket::typed::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream, Sub, Xpub, Xsub};
+pub use socket::typed::{
+    Channel, Client, Dealer, Dish, Gather, Pair, Peer, Pub, Pull, Push, Radio, Rep, Req, Router,
+    Scatter, Server, Stream, Sub, Xpub, Xsub,
+};
 pub use socket::{EventFd, Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 pub use stats::{Drops, PeerStats, Stats};
 pub use transport::resolve::ResolveError;

@@ -205,10 +205,16 @@ pub(crate) enum Kind {
     /// An application's message.
     #[default]
     Data,
+    /// The same with a group, which is the first of `rest` and no frame of the message.
+    Grouped,
     /// A subscription on its way to a publisher; the first frame is the prefix.
     Subscribe,
     /// The end of a subscription; the first frame is the prefix.
     Cancel,
+    /// A DISH joins a group; the first frame is its name.
+    Join,
+    /// A DISH leaves a group; the first frame is its name.
+    Leave,
 }
 
 /// Names one connection of one socket, for as long as the connection lives.
@@ -229,9 +235,13 @@ pub struct ConnectionId(pub(crate) NonZeroU64);
 #[derive(Clone)]
 pub struct Message {
     first: Frame,
-    /// The frames after the first; empty (and so without an allocation) for most messages.
+    /// The frames after the first; empty (and so without an allocation) for most messages. In front
+    /// of them is the group, if `kind` says so: it has its place here so that messages without one,
+    /// which are nearly all, are no larger for it.
     rest: Vec<Frame>,
     pub(crate) kind: Kind,
+    /// 0 for none.
+    routing_id: u32,
     pub(crate) origin: Option<ConnectionId>,
 }
 
@@ -244,6 +254,7 @@ impl Message {
             first: Frame::new(),
             rest: Vec::new(),
             kind: Kind::Data,
+            routing_id: 0,
             origin: None,
         }
     }
@@ -254,6 +265,7 @@ impl Message {
             first: frame,
             rest: Vec::new(),
             kind: Kind::Data,
+            routing_id: 0,
             origin: None,
         }
     }
@@ -269,7 +281,19 @@ impl Message {
     #[inline]
     #[allow(clippy::len_without_is_empty, reason = "a message is never empty")]
     pub fn len(&self) -> usize {
-        1 + self.rest.len()
+        1 + self.rest().len()
+    }
+
+    /// How many of `rest` are no frames of the message.
+    #[inline]
+    fn hidden(&self) -> usize {
+        usize::from(self.kind == Kind::Grouped)
+    }
+
+    /// The frames after the first.
+    #[inline]
+    fn rest(&self) -> &[Frame] {
+        &self.rest[self.hidden()..]
     }
 
     /// The frame at `index`, counted from the front.
@@ -277,7 +301,7 @@ impl Message {
     pub fn frame(&self, index: usize) -> Option<&Frame> {
         match index {
             0 => Some(&self.first),
-            _ => self.rest.get(index - 1),
+            _ => self.rest().get(index - 1),
         }
     }
 
@@ -299,12 +323,12 @@ impl Message {
     /// The last frame: the body behind any envelope.
     #[inline]
     pub fn body(&self) -> &Frame {
-        self.rest.last().unwrap_or(&self.first)
+        self.rest().last().unwrap_or(&self.first)
     }
 
     /// The bytes in all frames together.
     pub fn size(&self) -> usize {
-        self.first.len() + self.rest.iter().map(Frame::len).sum::<usize>()
+        self.first.len() + self.rest().iter().map(Frame::len).sum::<usize>()
     }
 
     /// Adds a frame behind the last.
@@ -315,34 +339,97 @@ impl Message {
     /// Adds a frame before the first, as a ROUTER does with the sender's routing id.
     pub fn push_front(&mut self, frame: impl Into<Frame>) {
         let old = std::mem::replace(&mut self.first, frame.into());
-        self.rest.insert(0, old);
+        self.rest.insert(self.hidden(), old);
     }
 
     /// Whether it is an application's message: not a subscription.
+    #[inline]
     pub(crate) fn is_data(&self) -> bool {
-        self.kind == Kind::Data
+        matches!(self.kind, Kind::Data | Kind::Grouped)
+    }
+
+    /// The peer that a message goes to or came from, for SERVER (RFC 41) and PEER (RFC 51) sockets,
+    /// which number their peers; `None` if it has no such number. A received message goes back to its
+    /// sender as it is.
+    #[inline]
+    pub fn routing_id(&self) -> Option<u32> {
+        (self.routing_id != 0).then_some(self.routing_id)
+    }
+
+    /// Addresses the message to a peer of a SERVER or PEER socket. 0 takes the address away, as no
+    /// peer has that number. Sockets of other types ignore it.
+    #[must_use]
+    #[inline]
+    pub fn with_routing_id(mut self, routing_id: u32) -> Self {
+        self.routing_id = routing_id;
+        self
+    }
+
+    #[inline]
+    pub(crate) fn clear_routing_id(&mut self) {
+        self.routing_id = 0;
+    }
+
+    /// The group that a message goes to or came from, for RADIO and DISH sockets (RFC 48).
+    #[inline]
+    pub fn group(&self) -> Option<&Frame> {
+        match self.kind {
+            Kind::Grouped => self.rest.first(),
+            _ => None,
+        }
+    }
+
+    /// Addresses the message to a group of a RADIO socket, whose name is of up to 255 bytes. Sockets of
+    /// other types ignore it.
+    ///
+    /// ```
+    /// use xebec::Message;
+    /// let message = Message::from("Godfather").with_group("Movies");
+    /// assert_eq!(message.group().unwrap(), "Movies");
+    /// assert_eq!(message.len(), 1);    // the group is no frame
+    /// ```
+    #[must_use]
+    pub fn with_group(mut self, group: impl Into<Frame>) -> Self {
+        match self.kind {
+            Kind::Grouped => self.rest[0] = group.into(),
+            _ => {
+                self.rest.insert(0, group.into());
+                self.kind = Kind::Grouped;
+            }
+        }
+        self
+    }
+
+    /// Takes the group away and returns it.
+    pub(crate) fn take_group(&mut self) -> Option<Frame> {
+        if self.kind != Kind::Grouped {
+            return None;
+        }
+        self.kind = Kind::Data;
+        Some(self.rest.remove(0))
     }
 
     /// Takes the first frame off, unless it is the only one.
     pub fn pop_front(&mut self) -> Option<Frame> {
-        if self.rest.is_empty() {
+        if self.rest().is_empty() {
             return None;
         }
-        let next = self.rest.remove(0);
+        let next = self.rest.remove(self.hidden());
         Some(std::mem::replace(&mut self.first, next))
     }
 
     /// Takes the last frame off, unless it is the only one; then it leaves an empty one.
     pub fn pop_back(&mut self) -> Option<Frame> {
-        match self.rest.pop() {
-            None if self.first.is_empty() => None,
-            None => Some(std::mem::take(&mut self.first)),
-            last => last,
+        match self.rest().is_empty() {
+            true if self.first.is_empty() => None,
+            true => Some(std::mem::take(&mut self.first)),
+            false => self.rest.pop(),
         }
     }
 
     /// The first frame, and those after it.
-    pub fn split_first(self) -> (Frame, Vec<Frame>) {
+    pub fn split_first(mut self) -> (Frame, Vec<Frame>) {
+        self.take_group();
         (self.first, self.rest)
     }
 
@@ -363,8 +450,8 @@ impl Message {
 
     /// The frames by value.
     pub fn into_frames(self) -> Vec<Frame> {
-        let mut frames = self.rest;
-        frames.insert(0, self.first);
+        let (first, mut frames) = self.split_first();
+        frames.insert(0, first);
         frames
     }
 
@@ -386,9 +473,10 @@ impl Default for Message {
     }
 }
 
+/// Messages are equal if their frames are, whomever they are for and from.
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {
-        self.first == other.first && self.rest == other.rest
+        self.first == other.first && self.rest() == other.rest()
     }
 }
 
@@ -498,6 +586,30 @@ mod tests {
         assert_eq!(message.size(), 8);
         assert_eq!(message.into_frames().len(), 3);
         assert!(Message::from("alone").pop_front().is_none());
+    }
+
+    #[test]
+    fn a_group_is_no_frame() {
+        let mut message: Message = ["a", "b"].into_iter().collect();
+        message = message
+            .with_group("first")
+            .with_group("group")
+            .with_routing_id(7);
+        message.push_front("front");
+        message.push_back("back");
+        assert_eq!(message, ["front", "a", "b", "back"].into_iter().collect());
+        assert_eq!((message.len(), message.size()), (4, 11));
+        assert_eq!((message.body(), &message[1]), (&"back".into(), &"a".into()));
+        assert_eq!(message.pop_front().unwrap(), "front");
+        assert_eq!(message.pop_back().unwrap(), "back");
+        assert_eq!(message.clone().into_frames(), ["a", "b"]);
+        assert_eq!(message.pop_back().unwrap(), "b");
+        assert!(message.pop_front().is_none());
+        assert_eq!(message.group().unwrap(), "group");
+        assert_eq!(message.routing_id(), Some(7));
+        assert_eq!(message.take_group().unwrap(), "group");
+        assert!(message.group().is_none() && message.is_data());
+        assert_eq!(message.with_routing_id(0).routing_id(), None);
     }
 
     #[test]

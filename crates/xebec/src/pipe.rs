@@ -728,6 +728,8 @@ impl Pipes {
         pipe.traffic.messages_in += 1;
         pipe.traffic.bytes_in += message.size() as u64;
         message.origin = Some(pipe.connection_id(id));
+        // Over inproc a message arrives as it was sent; an address is the receiver's to give.
+        message.clear_routing_id();
         Some(message)
     }
 

@@ -385,7 +385,7 @@ impl Options {
             ..Options::new()
         };
         match socket {
-            SocketType::Sub | SocketType::Xsub => options.linger(Duration::ZERO),
+            SocketType::Sub | SocketType::Xsub | SocketType::Dish => options.linger(Duration::ZERO),
             _ => options,
         }
     }

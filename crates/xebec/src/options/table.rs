@@ -490,7 +490,10 @@ option_table! {
         "ZMQ_CONFLATE" 54 => conflate(bool): bool = false,
             {
                 valid: BOOL, sockets: &[Pub, Sub, Dealer, Pull, Push],
-                kept: &[Pair, Req, Rep, Router, Xpub, Xsub, Stream],
+                kept: &[
+                    Pair, Req, Rep, Router, Xpub, Xsub, Stream, Server, Client, Radio, Dish, Gather,
+                    Scatter, Peer, Channel,
+                ],
             };
         /// Queue messages only for peers that are connected, not for those still being connected
         /// to.
@@ -544,7 +547,10 @@ option_table! {
         "ZMQ_INVERT_MATCHING" 74 => invert_matching(bool): bool = false,
             {
                 valid: ANY_INT, effect: Now, sockets: &[Pub, Xpub, Sub],
-                kept: &[Pair, Req, Rep, Dealer, Router, Pull, Push, Xsub, Stream],
+                kept: &[
+                    Pair, Req, Rep, Dealer, Router, Pull, Push, Xsub, Stream, Server, Client, Radio, Dish,
+                    Gather, Scatter, Peer, Channel,
+                ],
             };
         /// Deliver every subscription, also to a topic that was subscribed to before.
         "ZMQ_XPUB_VERBOSE" 40 => xpub_verbose(bool): bool = false,
@@ -560,9 +566,9 @@ option_table! {
         "ZMQ_XPUB_MANUAL_LAST_VALUE" 98 => xpub_manual_last_value(bool): bool = false,
             { told: Told::Never, effect: Now, sockets: &[Xpub], kept: &[Pub], }
             then |o| o.xpub_manual = o.xpub_manual_last_value;
-        /// Wait or fail when a subscriber's queue is full, instead of dropping the message for it.
+        /// Wait or fail when a subscriber's, or DISH's, queue is full, instead of dropping the message for it.
         "ZMQ_XPUB_NODROP" 69 => xpub_nodrop(bool): bool = false,
-            { told: Told::Never, effect: Now, sockets: &[Xpub, Pub], };
+            { told: Told::Never, effect: Now, sockets: &[Xpub, Pub, Radio], };
         /// A message that each new subscriber gets first, if it has subscribed to it; none if empty.
         "ZMQ_XPUB_WELCOME_MSG" 72 => xpub_welcome_msg(impl Into<Bytes>): Bytes = Bytes::new(),
             { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Xpub, Pub], };
@@ -616,15 +622,15 @@ option_table! {
         /// A message that goes first on each new connection, before what was queued for the peer;
         /// none if empty.
         "ZMQ_HELLO_MSG" 110 => hello_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Router, Dealer], };
+            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Router, Dealer, Client, Server, Peer], };
         /// A message to deliver from each peer that had connected to this socket and has gone; none
         /// if empty.
         "ZMQ_DISCONNECT_MSG" 111 => disconnect_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Router], };
+            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Router, Server, Peer], };
         /// A message to deliver whenever a connection that this socket had made is lost; none if
         /// empty. Not over inproc.
         "ZMQ_HICCUP_MSG" 114 => hiccup_msg(impl Into<Bytes>): Bytes = Bytes::new(),
-            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Dealer], };
+            { unit: InBytes, told: Told::Never, effect: Now, sockets: &[Dealer, Client, Peer], };
 
         /// Use IPv6 as well as IPv4.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,

@@ -1,24 +1,29 @@
-//! The messaging patterns: one file for each socket type (or pair of mirrored types) over three
-//! small policies.
+//! The messaging patterns: one file for each socket type (or pair of mirrored types) over a few small
+//! policies; the types that are others for messages of one frame share `single`.
 //!
 //! A pattern sees pipes and messages. It never sees a descriptor, a byte on the wire or a
 //! thread: whatever it is asked happens under its socket's lock, and it answers at once.
 
 mod dealer;
+mod dish;
 mod pair;
 mod pipeline;
 mod policy;
 mod publish;
+mod radio;
 mod rep;
 mod req;
 mod router;
+mod server;
+mod single;
 mod stream;
 mod subscribe;
 
 use bytes::Bytes;
 use zmtp::SocketType;
 
-use crate::error::{RecvError, SendError, SendErrorKind};
+use self::single::Single;
+use crate::error::{GroupError, RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -66,6 +71,21 @@ pub(crate) trait Pattern: Send {
         None
     }
 
+    /// The number of a pipe's peer, for a type that numbers them.
+    fn number(&self, _id: PipeId) -> Option<u32> {
+        None
+    }
+
+    /// Lets go of the peer with this number. False if there is none.
+    fn expel(&mut self, _pipes: &mut Pipes, _number: u32) -> bool {
+        false
+    }
+
+    /// The application wants messages of this group, or no longer.
+    fn join(&mut self, _: &mut Pipes, _group: &[u8], _on: bool) -> Result<(), GroupError> {
+        Err(GroupError::WrongSocket)
+    }
+
     /// The next message for the application, if there is one.
     fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError>;
 
@@ -90,7 +110,7 @@ pub(crate) trait Pattern: Send {
         false
     }
 
-    /// Subscriptions known to this socket.
+    /// Subscriptions, or groups, known to this socket.
     fn topics(&self) -> Option<usize> {
         None
     }
@@ -114,7 +134,14 @@ pub(crate) fn of(kind: SocketType, options: &Options) -> Option<Box<dyn Pattern>
         SocketType::Pull => Box::new(pipeline::Pull::default()),
         SocketType::Push => Box::new(pipeline::Push::default()),
         SocketType::Stream => Box::new(stream::StreamPattern::new()),
-        _ => return None,
+        SocketType::Client => Box::new(Single::new(dealer::Dealer::default())),
+        SocketType::Server | SocketType::Peer => Box::new(Single::new(server::Server::new())),
+        SocketType::Scatter => Box::new(Single::new(pipeline::Push::default())),
+        SocketType::Gather => Box::new(Single::new(pipeline::Pull::default())),
+        SocketType::Channel => Box::new(Single::new(pair::Pair::default())),
+        SocketType::Radio => Box::new(radio::Radio::default()),
+        SocketType::Dish => Box::new(dish::Dish::default()),
+        SocketType::Dgram => return None,
     };
     pattern.configure(options);
     Some(pattern)

@@ -32,7 +32,7 @@ impl Pattern for Pair {
             None => self.peer = Some(id),
             Some(_) => pipes.refuse(
                 id,
-                Broken::Dismissed("a PAIR socket has one peer, and has it already"),
+                Broken::Dismissed("a socket of this type has one peer, and has it already"),
             ),
         }
     }

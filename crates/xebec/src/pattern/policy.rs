@@ -1,9 +1,10 @@
-//! The policies that patterns are made of: round-robin out, fair-queue in.
+//! The policies that patterns are made of: round-robin out, fair-queue in, fan-out.
 //!
-//! Both walk a [`Ring`]: the pipes of a socket, those worth asking in front. A pipe that has
+//! The first two walk a [`Ring`]: the pipes of a socket, those worth asking in front. A pipe that has
 //! nothing (or no room) leaves the front until the socket hears otherwise, so a socket with ten
 //! thousand quiet peers serves its one busy peer at no extra cost.
 
+use crate::error::SendErrorKind;
 use crate::message::Message;
 use crate::pipe::{PipeId, Pipes};
 
@@ -150,6 +151,37 @@ impl LoadBalance {
             }
             None => Err(message),
         }
+    }
+}
+
+/// XPUB_NODROP: fails if any queue is full. What waits there for company is not written to make
+/// room: the call that is refused does that, so the sender learns of a full queue exactly at the
+/// mark, as libzmq's users expect, and its next try finds what room the kernel has.
+pub(crate) fn nodrop_room(pipes: &mut Pipes, peers: &[PipeId]) -> Result<(), SendErrorKind> {
+    match peers.iter().all(|&id| pipes.has_room(id)) {
+        true => Ok(()),
+        false => Err(SendErrorKind::WouldBlock),
+    }
+}
+
+/// Sends to all of these peers; one that is full misses it (RFC 29, 48).
+#[inline]
+pub(crate) fn fan_out(pipes: &mut Pipes, peers: &[PipeId], message: Message) {
+    let Some((&last, others)) = peers.split_last() else {
+        pipes.counters.dropped.no_subscriber += 1;
+        return;
+    };
+    for &id in others {
+        if pipes.can_send(id) {
+            pipes.send_copy(id, &message);
+        } else {
+            pipes.counters.dropped.high_water_mark += 1;
+        }
+    }
+    if pipes.can_send(last) {
+        pipes.send(last, message);
+    } else {
+        pipes.counters.dropped.high_water_mark += 1;
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::Pattern;
-use super::policy::Ring;
+use super::policy::{Ring, fan_out, nodrop_room};
 use crate::error::{RecvError, SendError, SendErrorKind};
 use crate::message::{Frame, Kind, Message};
 use crate::options::Options;
@@ -68,16 +68,6 @@ impl Publisher {
     }
 
     /// Finds the pipes that a message with this topic goes to.
-    /// XPUB_NODROP: fails if any queue is full. What waits there for company is not written to make
-    /// room: the call that is refused does that, so the sender learns of a full queue exactly at the
-    /// mark, as libzmq's users expect, and its next try finds what room the kernel has.
-    fn nodrop_room(&self, pipes: &mut Pipes) -> Result<(), SendErrorKind> {
-        match self.matching.iter().all(|&id| pipes.has_room(id)) {
-            true => Ok(()),
-            false => Err(SendErrorKind::WouldBlock),
-        }
-    }
-
     fn find(&mut self, topic: &[u8]) {
         self.matching.clear();
         self.stamp += 1;
@@ -137,7 +127,8 @@ impl Publisher {
         match message.kind {
             Kind::Subscribe => return self.subscription(id, message.first(), true),
             Kind::Cancel => return self.subscription(id, message.first(), false),
-            Kind::Data => {}
+            Kind::Data | Kind::Grouped => {}
+            Kind::Join | Kind::Leave => return pipes.counters.dropped.unwanted += 1,
         }
         let mut own = Vec::new();
         for (i, frame) in message.into_frames().into_iter().enumerate() {
@@ -210,7 +201,7 @@ impl Pattern for Publisher {
     fn admits(&mut self, pipes: &mut Pipes, first: &Frame) -> Result<(), SendErrorKind> {
         if self.nodrop {
             self.find(first);
-            return self.nodrop_room(pipes);
+            return nodrop_room(pipes, &self.matching);
         }
         Ok(())
     }
@@ -218,30 +209,12 @@ impl Pattern for Publisher {
     fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
         self.find(message.first());
         if self.nodrop
-            && let Err(kind) = self.nodrop_room(pipes)
+            && let Err(kind) = nodrop_room(pipes, &self.matching)
         {
             return Err(SendError::new(kind, message));
         }
         self.fresh = None;
-        if self.matching.is_empty() {
-            pipes.counters.dropped.no_subscriber += 1;
-            return Ok(());
-        }
-        let last = self.matching.len() - 1;
-        for i in 0..last {
-            let id = self.matching[i];
-            if pipes.can_send(id) {
-                pipes.send_copy(id, &message);
-            } else {
-                pipes.counters.dropped.high_water_mark += 1;
-            }
-        }
-        let id = self.matching[last];
-        if pipes.can_send(id) {
-            pipes.send(id, message);
-        } else {
-            pipes.counters.dropped.high_water_mark += 1;
-        }
+        fan_out(pipes, &self.matching, message);
         Ok(())
     }
 

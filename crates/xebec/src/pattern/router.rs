@@ -5,7 +5,7 @@
 //! with zero.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 use bytes::Bytes;
 
@@ -18,13 +18,13 @@ use crate::options::{Options, RouterNotify};
 use crate::pipe::{PipeId, Pipes};
 
 /// Routing ids in both directions.
-pub(super) struct RoutingTable {
-    pipes: HashMap<Bytes, PipeId>,
-    ids: HashMap<PipeId, Bytes>,
+pub(super) struct RoutingTable<Id = Bytes> {
+    pipes: HashMap<Id, PipeId>,
+    ids: HashMap<PipeId, Id>,
     next: u32,
 }
 
-impl RoutingTable {
+impl<Id: Hash + Eq + Clone> RoutingTable<Id> {
     pub(super) fn new() -> Self {
         RoutingTable {
             pipes: HashMap::new(),
@@ -33,25 +33,13 @@ impl RoutingTable {
         }
     }
 
-    /// An id that no peer has: a zero byte, which no peer may choose, and 32 bits.
-    pub(super) fn generate(&mut self) -> Bytes {
-        loop {
-            self.next = self.next.wrapping_add(1);
-            let n = self.next.to_be_bytes();
-            let id = Bytes::copy_from_slice(&[0, n[0], n[1], n[2], n[3]]);
-            if !self.pipes.contains_key(&id) {
-                return id;
-            }
-        }
-    }
-
-    pub(super) fn insert(&mut self, id: Bytes, pipe: PipeId) {
+    pub(super) fn insert(&mut self, id: Id, pipe: PipeId) {
         self.remove(pipe);
         self.pipes.insert(id.clone(), pipe);
         self.ids.insert(pipe, id);
     }
 
-    pub(super) fn remove(&mut self, pipe: PipeId) -> Option<Bytes> {
+    pub(super) fn remove(&mut self, pipe: PipeId) -> Option<Id> {
         self.unroute(pipe);
         self.ids.remove(&pipe)
     }
@@ -66,13 +54,47 @@ impl RoutingTable {
     }
 
     #[inline]
-    pub(super) fn pipe(&self, id: &[u8]) -> Option<PipeId> {
-        self.pipes.get(id).copied()
+    pub(super) fn id(&self, pipe: PipeId) -> Option<&Id> {
+        self.ids.get(&pipe)
+    }
+
+    /// An id that no peer has, made of the next number.
+    fn next_free(&mut self, make: impl Fn(u32) -> Option<Id>) -> Id {
+        loop {
+            self.next = self.next.wrapping_add(1);
+            if let Some(id) = make(self.next)
+                && !self.pipes.contains_key(&id)
+            {
+                return id;
+            }
+        }
+    }
+}
+
+impl RoutingTable {
+    /// An id that no peer has: a zero byte, which no peer may choose, and 32 bits.
+    pub(super) fn generate(&mut self) -> Bytes {
+        self.next_free(|next| {
+            let n = next.to_be_bytes();
+            Some(Bytes::copy_from_slice(&[0, n[0], n[1], n[2], n[3]]))
+        })
     }
 
     #[inline]
-    pub(super) fn id(&self, pipe: PipeId) -> Option<&Bytes> {
-        self.ids.get(&pipe)
+    pub(super) fn pipe(&self, id: &[u8]) -> Option<PipeId> {
+        self.pipes.get(id).copied()
+    }
+}
+
+impl RoutingTable<u32> {
+    /// A number that no peer has; not zero (RFC 41).
+    pub(super) fn generate(&mut self) -> u32 {
+        self.next_free(|next| (next != 0).then_some(next))
+    }
+
+    #[inline]
+    pub(super) fn pipe(&self, id: u32) -> Option<PipeId> {
+        self.pipes.get(&id).copied()
     }
 }
 

@@ -64,7 +64,8 @@ pub(super) fn connects_once(kind: SocketType) -> bool {
 }
 
 impl Core {
-    pub(crate) fn connect(self: &Arc<Self>, text: &str) -> Result<(), AddressError> {
+    /// Connects. Returns the number that the peer has here, if the socket's type numbers its peers.
+    pub(crate) fn connect(self: &Arc<Self>, text: &str) -> Result<Option<u32>, AddressError> {
         let fail = |kind| AddressError::new(text, kind);
         if self.is_terminated() {
             return Err(fail(AddressErrorKind::Terminated));
@@ -87,7 +88,7 @@ impl Core {
                 dialer.endpoint.to_string() == canonical && !st.pipes.pipe(dialer.pipe).ending
             })
         {
-            return Ok(());
+            return Ok(None);
         }
         let mut pipe = st.new_pipe();
         pipe.info = Arc::new(PeerInfo {
@@ -120,6 +121,7 @@ impl Core {
         if st.pipes.contains(pipe) {
             self.dial(st, dialer);
         }
+        let number = st.pattern.number(pipe);
         self.settle(st);
         // A sender that waits for a peer may have one now.
         let awaited = self.signal.is_awaited();
@@ -127,7 +129,7 @@ impl Core {
         if awaited {
             self.signal.raise();
         }
-        Ok(())
+        Ok(number)
     }
 
     /// Begins an attempt to connect: finds the addresses.

@@ -111,7 +111,7 @@ impl Core {
         self: &Arc<Self>,
         name: &str,
         text: &str,
-    ) -> Result<(), AddressError> {
+    ) -> Result<Option<u32>, AddressError> {
         if self.kind == SocketType::Stream {
             return Err(AddressError::new(
                 text,
@@ -133,7 +133,7 @@ impl Core {
             );
             return Err(AddressError::new(text, why));
         }
-        let (token, refused) = {
+        let (token, refused, number) = {
             let mut guard = self.lock_for_link();
             let st = &mut *guard;
             st.last_endpoint = Some(text.to_owned());
@@ -150,7 +150,7 @@ impl Core {
             let token = Token::Pipe(id, st.pipes.pipe(id).generation);
             let refused = st.pipes.has_failed(id);
             st.pipes.pipe_mut(id).awaits = bound.is_none() && !refused;
-            (token.encode(), refused)
+            (token.encode(), refused, st.pattern.number(id))
         };
         match bound {
             _ if refused => {}
@@ -164,7 +164,7 @@ impl Core {
         drop(registry);
         let mut st = self.lock();
         self.settle(&mut st);
-        Ok(())
+        Ok(number)
     }
 
     pub(super) fn unbind_inproc(

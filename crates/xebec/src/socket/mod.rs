@@ -26,7 +26,7 @@ pub(crate) use self::core::{Core, Patience};
 pub use self::foreign::EventFd;
 pub use self::futures::{Incoming, Outgoing, RecvFuture, SendFuture};
 use crate::context::{Context, Handle};
-use crate::error::{AddressError, RecvError, SendError, SocketError};
+use crate::error::{AddressError, AddressErrorKind, GroupError, RecvError, SendError, SocketError};
 use crate::message::{ConnectionId, Message};
 use crate::monitor::Monitor;
 use crate::options::{OptionError, OptionSpec, Options, Value};
@@ -96,7 +96,34 @@ impl Socket {
     /// # Errors
     /// Tells what is wrong with the endpoint. That nobody listens there is no error.
     pub fn connect(&self, endpoint: &str) -> Result<(), AddressError> {
-        self.core.connect(endpoint)
+        self.core.connect(endpoint).map(drop)
+    }
+
+    /// Connects a PEER socket (RFC 51) and returns the number that the new peer has here: the
+    /// [`routing_id`](Message::routing_id) of what is sent to it and comes from it.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); and for sockets of other types, and with IMMEDIATE, with which
+    /// there is no peer before it is connected.
+    pub fn connect_peer(&self, endpoint: &str) -> Result<u32, AddressError> {
+        let fail = |why| AddressError::new(endpoint, AddressErrorKind::Incompatible(why));
+        if self.kind() != SocketType::Peer {
+            return Err(fail("only PEER sockets have connect_peer; use connect"));
+        }
+        if self.core.lock().options.immediate {
+            return Err(fail(
+                "connect_peer cannot tell the number of a peer that is there only once it is \
+                 connected: take IMMEDIATE off",
+            ));
+        }
+        let number = self.core.connect(endpoint)?;
+        number.ok_or_else(|| fail("the socket has no number for this peer"))
+    }
+
+    /// Lets go of the peer of a SERVER or PEER socket that has this number: what it was sent may still
+    /// leave, nothing more comes from it. False if there is no such peer.
+    pub fn disconnect_peer(&self, routing_id: u32) -> bool {
+        self.core.expel(routing_id)
     }
 
     /// Stops accepting at an endpoint and closes the connections that came by it (`zmq_unbind`).
@@ -208,7 +235,23 @@ impl Socket {
         self.core.readiness().1
     }
 
-    // ---- subscriptions ----
+    // ---- groups and subscriptions ----
+
+    /// Asks for messages of a group (RFC 48), which has this name exactly. For DISH.
+    ///
+    /// # Errors
+    /// See [`GroupError`]: a group is joined once.
+    pub fn join(&self, group: impl AsRef<[u8]>) -> Result<(), GroupError> {
+        self.core.join(group.as_ref(), true)
+    }
+
+    /// Asks for a group's messages no longer.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub fn leave(&self, group: impl AsRef<[u8]>) -> Result<(), GroupError> {
+        self.core.join(group.as_ref(), false)
+    }
 
     /// Asks for messages whose first frame begins with `prefix`; the empty prefix asks for all.
     /// Subscriptions count: each is ended by its own [`unsubscribe`](Self::unsubscribe). For SUB
@@ -229,7 +272,7 @@ impl Socket {
     }
 
     /// The number of distinct subscriptions known to the socket (TOPICS_COUNT), for the types
-    /// that have them.
+    /// that have them; for RADIO and DISH that of groups.
     pub fn topics(&self) -> Option<usize> {
         self.core.topics()
     }
@@ -367,6 +410,27 @@ impl Core {
             socket: self.kind,
             sockets: &[SocketType::Sub, SocketType::Xsub, SocketType::Xpub],
         })
+    }
+
+    fn join(self: &Arc<Self>, group: &[u8], on: bool) -> Result<(), GroupError> {
+        let mut guard = self.lock();
+        let st = &mut *guard;
+        let outcome = st.pattern.join(&mut st.pipes, group, on);
+        st.pipes.flush_dirty();
+        self.settle(st);
+        outcome
+    }
+
+    fn expel(self: &Arc<Self>, number: u32) -> bool {
+        let mut guard = self.lock();
+        let st = &mut *guard;
+        let found = st.pattern.expel(&mut st.pipes, number);
+        self.settle(st);
+        // A sender that waits for room there waits for nothing.
+        if self.signal.is_awaited() {
+            self.signal.raise();
+        }
+        found
     }
 
     fn topics(self: &Arc<Self>) -> Option<usize> {

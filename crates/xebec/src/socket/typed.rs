@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Incoming, Outgoing, RecvFuture, SendFuture, Socket};
 use crate::context::Context;
-use crate::error::{AddressError, RecvError, SendError, SocketError};
+use crate::error::{AddressError, GroupError, RecvError, SendError, SocketError};
 use crate::message::Message;
 use crate::monitor::Monitor;
 use crate::options::{OptionError, Options};
@@ -111,6 +111,47 @@ macro_rules! subscribes {
         /// For an XPUB without XPUB_MANUAL.
         pub fn unsubscribe(&self, prefix: impl AsRef<[u8]>) -> Result<(), OptionError> {
             self.0.unsubscribe(prefix)
+        }
+    };
+}
+
+macro_rules! joins {
+    () => {
+        /// See [`Socket::join`].
+        ///
+        /// # Errors
+        /// See [`GroupError`].
+        pub fn join(&self, group: impl AsRef<[u8]>) -> Result<(), GroupError> {
+            self.0.join(group)
+        }
+
+        /// See [`Socket::leave`].
+        ///
+        /// # Errors
+        /// See [`GroupError`].
+        pub fn leave(&self, group: impl AsRef<[u8]>) -> Result<(), GroupError> {
+            self.0.leave(group)
+        }
+    };
+}
+
+macro_rules! expels {
+    () => {
+        /// See [`Socket::disconnect_peer`].
+        pub fn disconnect_peer(&self, routing_id: u32) -> bool {
+            self.0.disconnect_peer(routing_id)
+        }
+    };
+}
+
+macro_rules! connects_peers {
+    () => {
+        /// See [`Socket::connect_peer`].
+        ///
+        /// # Errors
+        /// As [`connect`](Self::connect); and with IMMEDIATE.
+        pub fn connect_peer(&self, endpoint: &str) -> Result<u32, AddressError> {
+            self.0.connect_peer(endpoint)
         }
     };
 }
@@ -251,4 +292,24 @@ typed! {
     Xsub: sends receives subscribes;
     /// Raw TCP: `[id][bytes]` both ways.
     Stream: sends receives;
+    /// Sends to its servers in turn and receives from all (RFC 41). Peers: SERVER. As all types from
+    /// here on it is a draft in libzmq and carries messages of one frame only.
+    Client: sends receives;
+    /// Numbers its clients (RFC 41): a message bears the [`routing_id`](Message::routing_id) of the client
+    /// that it came from or goes to. Peers: CLIENT. Never drops: it waits while that client's queue is
+    /// full, and fails if there is no such client.
+    Server: sends receives expels;
+    /// Sends to groups (RFC 48): a message goes to those who joined its [`group`](Message::group). Peers:
+    /// DISH. Never blocks: a receiver at its high-water mark misses messages.
+    Radio: sends;
+    /// Receives from the groups that it has joined (RFC 48). Peers: RADIO.
+    Dish: receives joins;
+    /// Receives from all SCATTER peers in turn (RFC 49).
+    Gather: receives;
+    /// Sends to its GATHER peers in turn (RFC 49). Blocks while none has room.
+    Scatter: sends;
+    /// As a [`Server`], among equals (RFC 51). Peers: PEER.
+    Peer: sends receives expels connects_peers;
+    /// Exactly one peer, both ways (RFC 52). Peers: CHANNEL.
+    Channel: sends receives;
 }

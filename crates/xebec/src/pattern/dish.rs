@@ -1,0 +1,116 @@
+//! DISH (RFC 48): receives from the groups that it has joined.
+//!
+//! Groups are told to every RADIO when they are joined and left, and all of them whenever a connection
+//! comes up; like subscriptions, they are not subject to the high-water mark.
+
+use std::collections::HashSet;
+
+use super::Pattern;
+use super::policy::FairQueue;
+use super::radio::is_group;
+use crate::error::{GroupError, RecvError, SendError, SendErrorKind};
+use crate::message::{Frame, Kind, Message};
+use crate::pipe::{PipeId, Pipes};
+
+/// The receiver's side.
+#[derive(Default)]
+pub(crate) struct Dish {
+    inn: FairQueue,
+    groups: HashSet<Box<[u8]>>,
+    ready: Option<Message>,
+}
+
+impl Dish {
+    fn fetch(&mut self, pipes: &mut Pipes) -> Option<Message> {
+        if self.ready.is_some() {
+            return self.ready.take();
+        }
+        while let Some((_, mut message)) = self.inn.recv(pipes) {
+            let well_formed = message.len() == 2 && is_group(message.first());
+            let Some(group) = message.pop_front().filter(|_| well_formed) else {
+                pipes.counters.dropped.malformed += 1;
+                continue;
+            };
+            // Looking again matters when a group was left while messages were under way.
+            if self.groups.contains(group.as_bytes()) {
+                return Some(message.with_group(group));
+            }
+            pipes.counters.dropped.unwanted += 1;
+        }
+        None
+    }
+}
+
+impl Pattern for Dish {
+    fn attach(&mut self, _: &mut Pipes, id: PipeId) {
+        self.inn.0.insert(id);
+    }
+
+    fn detach(&mut self, _: &mut Pipes, id: PipeId) {
+        self.inn.0.remove(id);
+    }
+
+    fn connected(&mut self, pipes: &mut Pipes, id: PipeId) {
+        for group in &self.groups {
+            pipes.put(id, Message::of_kind(Kind::Join, group));
+        }
+    }
+
+    fn readable(&mut self, id: PipeId) {
+        self.inn.0.activate(id);
+    }
+
+    fn writable(&mut self, _: PipeId) {}
+
+    fn admits(&mut self, _: &mut Pipes, _: &Frame) -> Result<(), SendErrorKind> {
+        Err(SendErrorKind::Unsupported)
+    }
+
+    fn send(&mut self, _: &mut Pipes, message: Message) -> Result<(), SendError> {
+        Err(SendError::unsupported(message))
+    }
+
+    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
+        Ok(self.fetch(pipes))
+    }
+
+    fn can_send(&mut self, _: &mut Pipes) -> bool {
+        false
+    }
+
+    fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
+        self.ready = self.fetch(pipes);
+        self.ready.is_some()
+    }
+
+    fn join(&mut self, pipes: &mut Pipes, group: &[u8], on: bool) -> Result<(), GroupError> {
+        if !is_group(group) {
+            return Err(GroupError::Invalid);
+        }
+        let (changed, kind, error) = match on {
+            true => {
+                let joined = self.groups.insert(group.into());
+                (joined, Kind::Join, GroupError::Joined)
+            }
+            false => (
+                self.groups.remove(group),
+                Kind::Leave,
+                GroupError::NotJoined,
+            ),
+        };
+        if !changed {
+            return Err(error);
+        }
+        for id in self.inn.0.iter() {
+            // One that is not connected is told everything when it is.
+            if pipes.pipe(id).is_up() {
+                pipes.put(id, Message::of_kind(kind, group));
+            }
+        }
+        Ok(())
+    }
+
+    fn topics(&self) -> Option<usize> {
+        Some(self.groups.len())
+    }
+}
