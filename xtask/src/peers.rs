@@ -76,9 +76,11 @@ fn pyzmq(request: &Request) -> Result<String, String> {
 pub(crate) fn headers(request: &Request) -> Result<(), String> {
     const HEADER: &str = "#include <zmq.h>\nint main(void) { return ZMQ_VERSION_MAJOR - 4; }";
     let there = || {
-        let mut cc = Command::new("cc");
-        cc.args(["-fsyntax-only", "-x", "c", "-"]);
-        quietly(&mut cc, HEADER)
+        ["cc", "c++"].into_iter().all(|compiler| {
+            let mut compiler = Command::new(compiler);
+            compiler.args(["-fsyntax-only", "-x", "c", "-"]);
+            quietly(&mut compiler, HEADER)
+        })
     };
     if there() {
         return Ok(());
@@ -86,7 +88,7 @@ pub(crate) fn headers(request: &Request) -> Result<(), String> {
     if request.no_install {
         return Err("there is no C compiler that finds zmq.h, and --no-install was given".into());
     }
-    apt_get(&["gcc", "libc6-dev", "libzmq3-dev"])
+    apt_get(&["gcc", "g++", "libc6-dev", "libzmq3-dev"])
 }
 
 fn valgrind(request: &Request) -> Result<String, String> {
