@@ -35,7 +35,7 @@ pub(crate) type PipeId = usize;
 /// A write follows a pause of this length at once; sooner, it waits for company. Writing 64
 /// bytes on loopback takes 4 µs, so a sender that is faster than this gains by batching and one
 /// that is slower would only lose time.
-const SILENCE: Duration = Duration::from_micros(10);
+pub(crate) const SILENCE: Duration = Duration::from_micros(10);
 
 /// Messages taken from one connection before others get their turn, however fast it sends.
 pub(crate) const AT_ONCE: usize = 1000;

@@ -35,7 +35,7 @@ use crate::message::{Frame, Message};
 use crate::monitor::Monitors;
 use crate::options::Options;
 use crate::pattern::{self, Pattern};
-use crate::pipe::{AT_ONCE, Happened, PeerInfo, PipeId, Pipes};
+use crate::pipe::{AT_ONCE, Happened, PeerInfo, PipeId, Pipes, SILENCE};
 use crate::signal::{Signal, Sleep};
 use crate::sys::{self, EventSet, Events, Ready, Waited, Wake};
 
@@ -145,6 +145,8 @@ pub(crate) struct State {
     spin: Spin,
     /// Sends that met a full kernel, to look for room at every few of them.
     backlogged: u32,
+    /// When a sender last looked at what its peers have to say.
+    looked: Instant,
     /// The socket has used a transport with descriptors. One that has only inproc peers is
     /// spared the system calls.
     pub(super) wired: bool,
@@ -264,6 +266,7 @@ impl Core {
                 events: Events::default(),
                 spin: Spin::new(ctx.cpus()),
                 backlogged: 0,
+                looked: Instant::now(),
                 wired: false,
                 more: false,
                 watch: None,
@@ -404,6 +407,7 @@ impl Core {
         mut attempt_it: impl FnMut(&mut dyn Pattern, &mut Pipes, Message) -> Result<(), SendError>,
     ) -> Result<(), SendError> {
         let mut st = self.lock();
+        self.look_before_send(&mut st);
         let mut attempt = None;
         let error = loop {
             if self.is_terminated() {
@@ -446,6 +450,21 @@ impl Core {
             self.done_waiting(&mut st, &attempt, false);
         }
         Err(error)
+    }
+
+    /// A publisher learns of its subscribers from the background thread, which may be late: a
+    /// subscription that is there already counts for what is sent now. In a burst, where a look would
+    /// cost as much as the message, the next pause is soon enough.
+    #[inline]
+    fn look_before_send(self: &Arc<Self>, st: &mut State) {
+        if !st.wired || !st.pattern.consumes() || st.pipes.is_deferring() {
+            return;
+        }
+        let now = Instant::now();
+        if now.duration_since(st.looked) > SILENCE {
+            st.looked = now;
+            self.harvest(st);
+        }
     }
 
     pub(crate) fn recv(self: &Arc<Self>, patience: Patience<'_>) -> Result<Message, RecvError> {
@@ -584,8 +603,8 @@ impl Core {
         }
     }
 
-    /// This thread is about to sleep: nothing it has sent may wait for its return.
-    pub(crate) fn flush_deferred() {
+    /// This thread is about to sleep: nothing it has sent may wait for its return. Whether anything did.
+    pub(crate) fn flush_deferred() -> bool {
         let deferred = DEFERRED.with_borrow_mut(std::mem::take);
         let own = |core: &Arc<Core>| core.ctx.is_own();
         for core in deferred.iter().filter_map(Weak::upgrade).filter(own) {
@@ -593,6 +612,7 @@ impl Core {
             st.pipes.flush_dirty();
             core.settle(&mut st);
         }
+        !deferred.is_empty()
     }
 
     // ---- waiting ----

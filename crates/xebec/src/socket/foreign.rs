@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Patience, Socket};
+use super::{Core, Patience, Socket};
 use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::monitor::{Event, EventKind, Sink};
@@ -116,10 +116,14 @@ impl Socket {
         }
     }
 
-    /// Whether a message can be received, and sent, at once (ZMQ_EVENTS).
+    /// Whether a message can be received, and sent, at once (ZMQ_EVENTS). Who asks and finds nothing is
+    /// about to sleep in a loop of its own: what this thread has sent leaves before.
     #[doc(hidden)]
     pub fn readiness(&self) -> (bool, bool) {
-        self.core.readiness()
+        match self.core.readiness() {
+            (false, _) if Core::flush_deferred() => self.core.readiness(),
+            ready => ready,
+        }
     }
 }
 
