@@ -276,6 +276,8 @@ fn a_channel_has_one_peer() {
         assert_eq!(recv_text(&first), ["back"]);
         let second = Channel::with_options(&context, options()).unwrap();
         second.connect(&endpoint).unwrap();
+        // Over inproc, where no thread but the application's looks after a socket, a call finds out.
+        assert_eq!(channel.try_recv(), Err(RecvError::WouldBlock));
         let refused = await_event(&monitor, EventKind::Closed);
         assert!(refused.to_string().contains("one peer"), "{refused}");
         send(&channel, "still the first");
