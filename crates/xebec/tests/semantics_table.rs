@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::*;
-use xebec::SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Stream, Sub, Xpub, Xsub};
+use xebec::SocketType::{
+    Channel, Client, Dealer, Dish, Gather, Pair, Peer, Pub, Pull, Push, Radio, Rep, Req, Router,
+    Scatter, Server, Stream, Sub, Xpub, Xsub,
+};
 use xebec::{
     Context, Drops, Message, Options, RecvError, SendError, SendErrorKind, Socket, SocketType,
 };
@@ -120,6 +123,12 @@ fn peer_of(kind: SocketType) -> SocketType {
         Sub | Xsub => Pub,
         Rep => Req,
         Pull => Push,
+        Client => Server,
+        Server => Client,
+        Scatter => Gather,
+        Gather => Scatter,
+        Radio => Dish,
+        Dish => Radio,
         other => other,
     }
 }
@@ -247,6 +256,9 @@ blocking_rows! {
     dealer: Dealer;
     push: Push;
     pair: Pair;
+    client: Client;
+    scatter: Scatter;
+    channel: Channel;
 }
 
 #[test]
@@ -339,7 +351,7 @@ fn a_mark_of_zero_is_no_limit() {
 
 #[test]
 fn a_full_peer_is_passed_over() {
-    for kind in [Req, Dealer, Push] {
+    for kind in [Req, Dealer, Push, Client, Scatter] {
         blocks_only_when_every_peer_is_full(kind);
     }
 }
@@ -543,6 +555,122 @@ fn stream_fails_for_peers_it_does_not_know() {
         &message([b"nobody", b"x"]),
         SendErrorKind::Unroutable,
     );
+}
+
+/// A SERVER or PEER with a raw peer that does not read, and a message to it.
+fn numbered(context: &Context, kind: SocketType) -> (Arc<Socket>, Raw, Message) {
+    let socket = socket_with(context, kind, options().sndhwm(5).sndbuf(16 * 1024));
+    let endpoint = socket.bind(&fresh("tcp")).unwrap();
+    let mut peer = Raw::connect_as(&endpoint, peer_of(kind).name());
+    peer.send(&[b"hello"]);
+    let number = recv(&socket).routing_id().unwrap();
+    (Arc::new(socket), peer, large().with_routing_id(number))
+}
+
+#[test]
+fn server_and_peer_block_at_sndhwm() {
+    for kind in [Server, Peer] {
+        let context = Context::new();
+        let (socket, mut peer, message) = numbered(&context, kind);
+        fill(&socket, &message);
+        assert_eq!(socket.stats().queued_out, 5);
+        assert_blocks(&socket, &message);
+        assert_released(socket.clone(), &message, move || {
+            for _ in 0..4 {
+                peer.recv();
+            }
+            std::mem::forget(peer);
+        });
+        assert_eq!(socket.stats().dropped, Drops::default());
+    }
+}
+
+#[test]
+fn server_and_peer_that_wait_for_a_full_peer_are_told_when_it_leaves() {
+    for kind in [Server, Peer] {
+        for expelled in [false, true] {
+            let context = Context::new();
+            let (socket, peer, message) = numbered(&context, kind);
+            fill(&socket, &message);
+            let waiting = Working::start({
+                let (socket, message) = (socket.clone(), message.clone());
+                move || socket.send(message)
+            });
+            waiting.await_asleep();
+            match expelled {
+                true => assert!(socket.disconnect_peer(message.routing_id().unwrap())),
+                false => drop(peer),
+            }
+            let refused = waiting.join().unwrap_err();
+            assert_eq!(refused.kind, SendErrorKind::Unroutable, "{kind}");
+            assert_eq!(refused.message.routing_id(), message.routing_id());
+        }
+    }
+}
+
+#[test]
+fn server_and_peer_fail_for_peers_they_do_not_know() {
+    let context = Context::new();
+    for kind in [Server, Peer] {
+        let socket = socket(&context, kind);
+        socket.bind(&fresh("tcp")).unwrap();
+        for message in [large(), large().with_routing_id(77)] {
+            assert_fails(&socket, &message, SendErrorKind::Unroutable);
+        }
+    }
+}
+
+/// A RADIO with a raw DISH that does not read.
+fn slow_dish(context: &Context, nodrop: bool) -> (Arc<Socket>, Raw, Message) {
+    let marks = options().sndhwm(5).sndbuf(16 * 1024);
+    let radio = socket_with(context, Radio, marks.xpub_nodrop(nodrop));
+    let mut dish = Raw::connect_as(&radio.bind(&fresh("tcp")).unwrap(), "DISH");
+    dish.write(&frame(4, b"\x04JOINgroup"));
+    eventually("it has joined", || radio.topics() == Some(1));
+    (Arc::new(radio), dish, large().with_group("group"))
+}
+
+#[test]
+fn radio_drops_at_sndhwm_and_counts() {
+    let context = Context::new();
+    let (radio, _dish, message) = slow_dish(&context, false);
+    let mut sent = 0;
+    eventually("the dish's pipe is full", || {
+        sent += 1;
+        radio.try_send(message.clone()).unwrap();
+        radio.stats().dropped.high_water_mark >= 20
+    });
+    let stats = radio.stats();
+    assert_eq!(stats.queued_out, 5);
+    assert_eq!(stats.messages_out + stats.dropped.high_water_mark, sent);
+    assert_drops(&radio, &message, |dropped| dropped.high_water_mark);
+}
+
+#[test]
+fn radio_with_nodrop_blocks_at_sndhwm() {
+    let context = Context::new();
+    let (radio, mut dish, message) = slow_dish(&context, true);
+    fill(&radio, &message);
+    assert!(!radio.is_writable());
+    assert_blocks(&radio, &message);
+    assert_released(radio.clone(), &message, move || {
+        for _ in 0..4 {
+            dish.recv();
+        }
+        std::mem::forget(dish);
+    });
+    assert_eq!(radio.stats().dropped, Drops::default());
+}
+
+#[test]
+fn radio_drops_what_nobody_has_joined() {
+    let context = Context::new();
+    let radio = socket(&context, Radio);
+    radio.bind(&fresh("tcp")).unwrap();
+    radio.connect("tcp://127.0.0.1:1").unwrap();
+    assert_drops(&radio, &large().with_group("group"), |dropped| {
+        dropped.no_subscriber
+    });
 }
 
 #[test]
@@ -767,14 +895,14 @@ fn xsub_without_a_publisher_drops_its_own_messages_and_counts() {
 #[test]
 fn a_type_that_does_not_send_or_receive_says_so() {
     let context = Context::new();
-    for kind in [Sub, Pull] {
+    for kind in [Sub, Pull, Gather, Dish] {
         assert_fails(
             &socket(&context, kind),
             &"x".into(),
             SendErrorKind::Unsupported,
         );
     }
-    for kind in [Pub, Push] {
+    for kind in [Pub, Push, Scatter, Radio] {
         let socket = socket(&context, kind);
         assert_eq!(socket.try_recv(), Err(RecvError::Unsupported));
         assert_eq!(socket.recv(), Err(RecvError::Unsupported));
@@ -786,7 +914,10 @@ fn a_type_that_does_not_send_or_receive_says_so() {
 #[test]
 fn receiving_nothing_is_the_same_in_every_form() {
     let context = Context::new();
-    for kind in [Dealer, Router, Sub, Xsub, Xpub, Pull, Pair, Rep, Stream] {
+    for kind in [
+        Dealer, Router, Sub, Xsub, Xpub, Pull, Pair, Rep, Stream, Client, Server, Gather, Channel,
+        Peer, Dish,
+    ] {
         for transport in TRANSPORTS {
             if kind == Stream && transport != "tcp" {
                 continue;
@@ -818,6 +949,8 @@ fn pushes_back(kind: SocketType, envelope: &[&[u8]]) {
         socket.subscribe("").unwrap();
     } else if kind == Xsub {
         socket.send([1]).unwrap();
+    } else if kind == Dish {
+        socket.join("group").unwrap();
     }
     let endpoint = socket.bind(&fresh("tcp")).unwrap();
     let mut peer = Raw::connect_as(&endpoint, peer_of(kind).name());
@@ -875,6 +1008,12 @@ pushing_back_rows! {
     pair_pushes_back_at_rcvhwm: Pair &[];
     sub_pushes_back_at_rcvhwm: Sub &[];
     xsub_pushes_back_at_rcvhwm: Xsub &[];
+    client_pushes_back_at_rcvhwm: Client &[];
+    server_pushes_back_at_rcvhwm: Server &[];
+    gather_pushes_back_at_rcvhwm: Gather &[];
+    channel_pushes_back_at_rcvhwm: Channel &[];
+    peer_pushes_back_at_rcvhwm: Peer &[];
+    dish_pushes_back_at_rcvhwm: Dish &[b"group"];
 }
 
 #[test]

@@ -76,7 +76,9 @@ impl Pattern for Server {
 
     fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
         let number = message.routing_id();
-        let Some(pipe) = number.and_then(|number| self.table.pipe(number)) else {
+        let pipe = number.and_then(|number| self.table.pipe(number));
+        // One that has gone may have left words, and keeps its number until they are taken.
+        let Some(pipe) = pipe.filter(|&pipe| !pipes.has_left(pipe)) else {
             return Err(SendError::unroutable(message));
         };
         if !pipes.can_send(pipe) {
