@@ -311,7 +311,7 @@ const A_KEY: &str = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
 /// The one option that is no text.
 const USE_FD: (&str, &str) = ("USE_FD", "use_fd_serves_at_a_socket_made_elsewhere");
 
-const TESTS: [&str; 15] = [
+const TESTS: [&str; 16] = [
     include_str!("options_table.rs"),
     include_str!("options_c.rs"),
     include_str!("options_effect.rs"),

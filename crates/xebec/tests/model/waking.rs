@@ -1,14 +1,16 @@
-//! Models of the `Signal`: raisers, sleepers and tasks around one socket.
+//! Models of the `Signal`: raisers, sleepers, tasks and a watcher around one socket.
 //!
 //! The socket is a lock and what its owner has taken in so far; the news lie in an inbox with a
 //! lock of its own, as those of inproc pipes do.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use loom::thread;
+use loom::thread::{self, ThreadId};
 
-use crate::signal::Signal;
+use crate::signal::{Alarm, Signal};
 use crate::sync::{Mutex, Watched, weakened};
 use crate::sys::Wake;
 use crate::{check, must_fail};
@@ -20,8 +22,8 @@ enum News {
     Room,
 }
 
-struct Socket {
-    signal: Signal<Arc<Wake>>,
+struct Socket<A = Arc<Wake>> {
+    signal: Signal<A>,
     inbox: Mutex<Vec<News>>,
     /// What has been taken out of the inbox and not been used.
     state: Mutex<Vec<News>>,
@@ -39,9 +41,11 @@ enum Flaw {
     SharesItsAlarm,
     /// It takes the answer of a registration for granted.
     RegistersBlindly,
+    /// It rearms after it has let go of the socket's lock.
+    RearmsLate,
 }
 
-impl Socket {
+impl<A: Alarm> Socket<A> {
     fn new() -> Arc<Self> {
         Arc::new(Socket {
             signal: Signal::new(),
@@ -64,6 +68,28 @@ impl Socket {
         state
     }
 
+    /// An event loop watches `wake` from outside until it has seen `wanted` so many times.
+    fn watch_for(&self, wake: &Wake, wanted: News, times: usize, flaw: Flaw) {
+        let mut seen = 0;
+        while seen < times {
+            wake.sleep();
+            let mut state = self.lock();
+            let late = flaw == Flaw::RearmsLate;
+            if !late {
+                self.signal.rearm();
+            }
+            let before = state.len();
+            state.retain(|news| *news != wanted);
+            seen += before - state.len();
+            drop(state);
+            if late {
+                self.signal.rearm();
+            }
+        }
+    }
+}
+
+impl Socket {
     /// A thread waits for `wanted`.
     fn wait_for(&self, wanted: News, flaw: Flaw) {
         let alarm = match flaw {
@@ -126,7 +152,10 @@ impl std::task::Wake for Unparked {
     }
 }
 
-fn spawn(socket: &Arc<Socket>, body: impl FnOnce(&Socket) + 'static) -> thread::JoinHandle<()> {
+fn spawn<A: Alarm + 'static>(
+    socket: &Arc<Socket<A>>,
+    body: impl FnOnce(&Socket<A>) + 'static,
+) -> thread::JoinHandle<()> {
     let socket = socket.clone();
     thread::spawn(move || body(&socket))
 }
@@ -241,6 +270,122 @@ fn a_thread_and_a_task_are_both_woken() {
         socket.tell(News::Message);
         sleeper.join().unwrap();
         socket.tell(News::Room);
+        task.join().unwrap();
+    });
+}
+
+/// A watcher's alarm that its owner cannot set: as if rearming did not look for what is pending.
+#[derive(Clone)]
+struct Unpending {
+    wake: Arc<Wake>,
+    owner: Rc<Cell<Option<ThreadId>>>,
+}
+
+impl Alarm for Unpending {
+    fn set(&self) {
+        if self.owner.get() != Some(thread::current().id()) {
+            self.wake.set();
+        }
+    }
+
+    fn clear(&self) {
+        self.owner.set(Some(thread::current().id()));
+        self.wake.clear();
+    }
+}
+
+/// Spawns a watcher that waits for a number of messages.
+fn watch<A: Alarm + 'static>(
+    socket: &Arc<Socket<A>>,
+    wake: &Arc<Wake>,
+    alarm: A,
+    messages: usize,
+    flaw: Flaw,
+) -> thread::JoinHandle<()> {
+    socket.signal.watch(alarm);
+    let wake = wake.clone();
+    spawn(socket, move |socket| {
+        socket.watch_for(&wake, News::Message, messages, flaw);
+    })
+}
+
+/// Two raisers, and somebody who only passes by and takes the news in.
+fn one_watcher<A: Alarm + 'static>(alarm: impl FnOnce(Arc<Wake>) -> A, flaw: Flaw) {
+    let socket = Socket::new();
+    let wake = Arc::new(Wake::new());
+    let watcher = watch(&socket, &wake, alarm(wake.clone()), 2, flaw);
+    let other = spawn(&socket, |socket| socket.tell(News::Message));
+    socket.tell(News::Message);
+    drop(socket.lock());
+    watcher.join().unwrap();
+    other.join().unwrap();
+}
+
+#[test]
+fn a_watcher_hears_every_raiser() {
+    check(3, || one_watcher(|wake| wake, Flaw::None));
+}
+
+#[test]
+fn a_watcher_that_does_not_look_for_what_is_pending_misses_a_raise() {
+    let alarm = |wake| Unpending {
+        wake,
+        owner: Rc::default(),
+    };
+    must_fail(
+        "waking::a_watcher_that_does_not_look_for_what_is_pending_misses_a_raise",
+        "deadlock",
+        || check(3, move || one_watcher(alarm, Flaw::None)),
+    );
+}
+
+#[test]
+fn a_watcher_that_rearms_after_its_look_misses_a_raise() {
+    must_fail(
+        "waking::a_watcher_that_rearms_after_its_look_misses_a_raise",
+        "deadlock",
+        || check(3, || one_watcher(|wake| wake, Flaw::RearmsLate)),
+    );
+}
+
+/// The first look of a watcher is due from the start: what came before it has told nobody.
+#[test]
+fn a_watcher_that_comes_late_looks_at_once() {
+    check(3, || {
+        let socket = Socket::new();
+        let other = spawn(&socket, |socket| socket.tell(News::Message));
+        drop(socket.lock());
+        let wake = Arc::new(Wake::new());
+        let watcher = watch(&socket, &wake, wake.clone(), 1, Flaw::None);
+        watcher.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_watcher_and_a_sleeper_are_both_told() {
+    check(2, || {
+        let socket = Socket::new();
+        let wake = Arc::new(Wake::new());
+        let watcher = watch(&socket, &wake, wake.clone(), 1, Flaw::None);
+        let sleeper = spawn(&socket, |socket| socket.wait_for(News::Room, Flaw::None));
+        socket.tell(News::Message);
+        socket.tell(News::Room);
+        watcher.join().unwrap();
+        sleeper.join().unwrap();
+    });
+}
+
+#[test]
+fn a_watcher_and_a_task_are_both_told() {
+    check(2, || {
+        let socket = Socket::new();
+        let wake = Arc::new(Wake::new());
+        let watcher = watch(&socket, &wake, wake.clone(), 1, Flaw::None);
+        let task = spawn(&socket, |socket| socket.await_for(News::Room, Flaw::None));
+        socket.tell(News::Room);
+        socket.tell(News::Message);
+        watcher.join().unwrap();
         task.join().unwrap();
     });
 }
