@@ -202,7 +202,7 @@ fn the_static_library_stands_alone() {
 fn every_option_of_the_table_is_in_the_header() {
     let Some(()) = c_tools_or_skip() else { return };
     let constants = constants(Libzmq::Ours);
-    for spec in xebec::options::table() {
+    for spec in xebec::OPTIONS {
         let value = constants.get(spec.c_name).map(String::as_str);
         assert_eq!(value, Some(&*spec.number.to_string()), "{}", spec.c_name);
     }
