@@ -56,3 +56,27 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Result<&'a [u
 pub(crate) fn length(len: usize) -> c_int {
     c_int::try_from(len).unwrap_or(c_int::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_and_goes_no_further() {
+        let failed = call(-7, || -> Result<c_int, Errno> { panic!("for the test") });
+        assert_eq!((failed, crate::errno::current()), (-7, libc::EFAULT));
+        assert_eq!(status(|| panic!("for the test")), -1);
+        // What it interrupted is usable again.
+        assert_eq!(status(|| Ok(())), 0);
+    }
+
+    #[test]
+    fn a_failure_is_told_in_errno_and_a_success_leaves_it() {
+        assert_eq!(status(|| Err(Errno::EFSM)), -1);
+        assert_eq!(crate::errno::current(), Errno::EFSM.0);
+        assert_eq!(
+            (call(0, || Ok(5)), crate::errno::current()),
+            (5, Errno::EFSM.0)
+        );
+    }
+}

@@ -152,13 +152,15 @@ impl<A: Alarm> Signal<A> {
     }
 
     /// Announces somebody who is always waiting: whoever watches `alarm` from outside, in an event
-    /// loop of its own. Every raise sets the alarm until it is [rearmed](Self::rearm).
+    /// loop of its own. Every raise sets the alarm until it is [rearmed](Self::rearm); it is set at
+    /// first, for what came before has told nobody.
     pub(crate) fn watch(&self, alarm: A) {
         let mut waiting = self.waiting.lock();
+        alarm.set();
         waiting.sleepers.push(Sleeper {
             id: WATCHER,
             alarm,
-            called: false,
+            called: true,
         });
         self.note(&waiting);
     }
