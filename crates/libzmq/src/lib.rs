@@ -3,9 +3,9 @@
 //!
 //! It is thin. A function here checks its arguments, calls the Rust library, and turns the answer
 //! into a return value and `errno`; messages, sockets, patterns, options and transports are all
-//! `xebec`'s. What is C's own: handles behind `void *` ([`handle`]), `zmq_msg_t` ([`message`]), sending
-//! and receiving frame by frame ([`socket`]), monitors that are sockets ([`monitor`]), and one table of
-//! error numbers ([`errno`]).
+//! `xebec`'s. What is C's own: handles behind `void *` (`handle`), `zmq_msg_t` (`message`), sending
+//! and receiving frame by frame (`socket`), monitors that are sockets (`monitor`), and one table of
+//! error numbers (`errno`).
 //!
 //! # The contract of every function
 //! * A pointer to a context, socket, poller, timers or message is one that this library gave or set

@@ -162,7 +162,9 @@ impl ProxyAddress {
 
     /// Where to connect to, if there is a proxy and its text is right.
     pub(crate) fn endpoint(&self) -> Option<TcpEndpoint> {
-        let endpoint = Endpoint::parse(&format!("tcp://{}", self.0)).ok()?;
+        // Without a port it is that of SOCKS (RFC 1928).
+        let parse = |text: &str| Endpoint::parse(&format!("tcp://{text}")).ok();
+        let endpoint = parse(&self.0).or_else(|| parse(&format!("{}:1080", self.0)))?;
         endpoint.check_connect().ok()?;
         match endpoint {
             Endpoint::Tcp(tcp) => Some(tcp),

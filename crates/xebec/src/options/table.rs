@@ -635,8 +635,8 @@ option_table! {
         /// Use IPv6 as well as IPv4.
         "ZMQ_IPV6" 42 => ipv6(bool): bool = false,
             { valid: BOOL, };
-        /// The SOCKS 5 proxy through which tcp connections are made; none if empty. It looks host
-        /// names up itself. CONNECT_TIMEOUT, or else HANDSHAKE_IVL, is its time to answer.
+        /// The SOCKS 5 proxy through which tcp connections are made, at port 1080 unless told; none if
+        /// empty. It looks host names up itself. CONNECT_TIMEOUT, or else HANDSHAKE_IVL, is its time to answer.
         "ZMQ_SOCKS_PROXY" 68 => socks_proxy(impl Into<ProxyAddress>): ProxyAddress = ProxyAddress::NONE,
             { example: "proxy.example:1080", };
         /// The user name for the proxy, which then must ask for one; none if empty.
