@@ -382,6 +382,8 @@ fn a_proxy_is_a_host_and_a_port() {
         "10.0.0.1:1",
         "[::1]:1080",
         "eth0:0;proxy:1080",
+        // At port 1080.
+        "proxy",
     ];
     for text in good {
         push.set("socks_proxy", text).unwrap();
@@ -393,7 +395,6 @@ fn a_proxy_is_a_host_and_a_port() {
     }
     let before = push.options();
     for text in [
-        "proxy",
         "proxy:",
         ":1080",
         "*:1080",
