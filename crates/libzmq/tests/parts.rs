@@ -452,8 +452,8 @@ fn null_is_refused_by_every_function() {
         zmq_timers_timeout(none) => -1, EFAULT;
         zmq_timers_execute(none) => -1, EFAULT;
         zmq_threadstart(None, none) => null_mut(), EFAULT;
-        zmq_atomic_counter_inc(none) => -1, EFAULT;
-        zmq_atomic_counter_value(none) => -1, EFAULT;
+        zmq_atomic_counter_inc(none) => 0, EFAULT;
+        zmq_atomic_counter_value(none) => 0, EFAULT;
     }
 }
 
