@@ -327,15 +327,6 @@ fn a_watcher_hears_every_raiser() {
 }
 
 #[test]
-fn without_the_fences_a_watcher_misses_a_raise() {
-    must_fail(
-        "waking::without_the_fences_a_watcher_misses_a_raise",
-        "deadlock",
-        || weakened(|| check(3, || one_watcher(|wake| wake, Flaw::None))),
-    );
-}
-
-#[test]
 fn a_watcher_that_does_not_look_for_what_is_pending_misses_a_raise() {
     let alarm = |wake| Unpending {
         wake,
