@@ -798,3 +798,21 @@ fn types_that_do_not_fit_are_refused_in_words() {
         );
     }
 }
+
+/// Its last words wait, it does not: a send to it that waited for room would wait for ever.
+#[test]
+fn a_mandatory_router_did_not_wait_for_who_had_gone() {
+    let context = Context::new();
+    let router = socket_with(&context, Router, options().router_mandatory(true));
+    let endpoint = router.bind(&fresh("inproc")).unwrap();
+    let dealer = socket_with(&context, Dealer, options().routing_id("PEER2"));
+    dealer.connect(&endpoint).unwrap();
+    send(&dealer, "last words");
+    drop(dealer);
+    let late: Message = ["PEER2", "late"].into_iter().collect();
+    refused(
+        router.send_timeout(late, PATIENCE),
+        SendErrorKind::Unroutable,
+    );
+    assert_eq!(recv_text(&router), ["PEER2", "last words"]);
+}

@@ -131,7 +131,8 @@ fn the_table_is_complete() {
 fn examples(row: &OptionSpec) -> (Vec<String>, Vec<String>) {
     let (min, max) = (row.rules.valid.min, row.rules.valid.max);
     if !row.rules.example.is_empty() {
-        return (vec![row.rules.example.to_owned()], vec!["zzz".to_owned()]);
+        // No host, no property, no key, no word of any list.
+        return (vec![row.rules.example.to_owned()], vec!["z z".to_owned()]);
     }
     if row.form == Form::Ids {
         let (good, bad) = (["0", "1000", "4294967295"], ["-1", "x", "4294967296"]);

@@ -222,8 +222,10 @@ impl Pattern for Router {
         match self.table.pipe(first) {
             _ if !self.mandatory => Ok(()),
             None => Err(SendErrorKind::Unroutable),
-            Some(pipe) if !pipes.can_send(pipe) => Err(SendErrorKind::WouldBlock),
-            Some(_) => Ok(()),
+            Some(pipe) if pipes.can_send(pipe) => Ok(()),
+            // What it said last waits to be taken; it hears nothing any more.
+            Some(pipe) if pipes.has_left(pipe) => Err(SendErrorKind::Unroutable),
+            Some(_) => Err(SendErrorKind::WouldBlock),
         }
     }
 
@@ -252,10 +254,17 @@ impl Pattern for Router {
             return Ok(());
         }
         if !pipes.can_send(pipe) {
+            let gone = pipes.has_left(pipe);
             if self.mandatory {
-                return Err(SendError::would_block(message));
+                return Err(match gone {
+                    true => SendError::unroutable(message),
+                    false => SendError::would_block(message),
+                });
             }
-            pipes.counters.dropped.high_water_mark += 1;
+            match gone {
+                true => pipes.counters.dropped.unroutable += 1,
+                false => pipes.counters.dropped.high_water_mark += 1,
+            }
             return Ok(());
         }
         message.pop_front();
