@@ -49,6 +49,7 @@ programs! {
 
 draft_programs! {
     draft_poller
+    draft_sockets
     draft_words
 }
 

@@ -21,6 +21,7 @@ programs! {
     defaults
     descriptor
     draft_poller
+    draft_sockets
     draft_words
     errors
     free_once
