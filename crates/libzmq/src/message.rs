@@ -591,20 +591,21 @@ pub unsafe extern "C" fn zmq_msg_routing_id(message: *mut zmq_msg_t) -> u32 {
     call(0, || Ok(unsafe { content(message)? }.routing_id))
 }
 
-/// The group that a message goes to from a RADIO socket (draft); EINVAL if its name is too long.
+/// The group that a message goes to from a RADIO socket (draft); a name that is too long is cut.
 ///
 /// # Safety
 /// The crate's contract.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_msg_set_group(message: *mut zmq_msg_t, group: *const c_char) -> c_int {
     status(|| {
-        // SAFETY: passed on to the caller.
-        let (content, group) = unsafe { (content(message)?, text(group)?) };
-        if group.len() > MAX_GROUP {
+        if group.is_null() {
             return Err(Errno::EINVAL);
         }
-        let group = CString::new(group).map_err(|_| Errno::EINVAL)?;
-        content.group = Some(Box::new(group));
+        // SAFETY: passed on to the caller.
+        let (content, group) = unsafe { (content(message)?, CStr::from_ptr(group)) };
+        let group = group.to_bytes();
+        let group = CString::new(&group[..group.len().min(MAX_GROUP)]);
+        content.group = Some(Box::new(group.map_err(|_| Errno::EINVAL)?));
         Ok(())
     })
 }
