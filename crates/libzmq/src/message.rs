@@ -598,12 +598,13 @@ pub unsafe extern "C" fn zmq_msg_routing_id(message: *mut zmq_msg_t) -> u32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn zmq_msg_set_group(message: *mut zmq_msg_t, group: *const c_char) -> c_int {
     status(|| {
+        // SAFETY: passed on to the caller.
+        let content = unsafe { content(message)? };
         if group.is_null() {
             return Err(Errno::EINVAL);
         }
-        // SAFETY: passed on to the caller.
-        let (content, group) = unsafe { (content(message)?, CStr::from_ptr(group)) };
-        let group = group.to_bytes();
+        // SAFETY: as above.
+        let group = unsafe { CStr::from_ptr(group) }.to_bytes();
         let group = CString::new(&group[..group.len().min(MAX_GROUP)]);
         content.group = Some(Box::new(group.map_err(|_| Errno::EINVAL)?));
         Ok(())
