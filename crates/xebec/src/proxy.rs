@@ -135,7 +135,7 @@ impl<'a> Proxy<'a> {
     }
 
     /// Joins any two sockets, or one with itself, as `zmq_proxy` does: what one cannot receive or the
-    /// other not send does not pass.
+    /// other not send does not pass, and a capture that is full or has no peer holds the device up.
     pub fn of_any_types(mut self) -> Self {
         self.any_types = true;
         self
@@ -240,8 +240,13 @@ impl<'a> Proxy<'a> {
                     messages += 1;
                     bytes += message.size() as u64;
                     if let Some(capture) = self.capture {
-                        // A capture that is full or gone misses this one; its own counters tell.
-                        let _ = capture.try_send(message.clone());
+                        let copy = message.clone();
+                        // A capture that is full or gone misses this one, and its own counters tell;
+                        // that of `zmq_proxy` is waited for.
+                        let _ = match self.any_types {
+                            true => capture.send(copy),
+                            false => capture.try_send(copy),
+                        };
                     }
                     message
                 }
