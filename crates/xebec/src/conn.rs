@@ -299,27 +299,28 @@ impl Conn {
         Ok(Some(shaken))
     }
 
-    /// The next message, reading as long as there is something to read and for at most a turn:
-    /// `None` with `readable` still set means that there may be more.
+    /// Puts the next message into `slot`, reading as long as there is something to read and for at most
+    /// a turn: false with `readable` still set means that there may be more. Nothing is to be
+    /// expected of `slot` unless there was a message.
     #[inline]
-    pub(crate) fn next(&mut self, pool: &mut Pool) -> Result<Option<Message>, Broken> {
+    pub(crate) fn next(&mut self, pool: &mut Pool, slot: &mut Message) -> Result<bool, Broken> {
         let mut reads = 0;
         loop {
-            if let Some(message) = self.decode(pool)? {
+            if self.decode(pool, slot)? {
                 if !self.readable && self.incoming.len() == 0 {
                     // It may be long until somebody asks again: ten thousand peers that said one
                     // thing each must not hold ten thousand buffers.
                     self.incoming.rest(pool);
                 }
-                return Ok(Some(message));
+                return Ok(true);
             }
             if !self.readable || self.in_handshake() {
                 self.incoming.rest(pool);
-                return Ok(None);
+                return Ok(false);
             }
             if reads == READS_AT_ONCE {
                 // Others are to be served as well; `readable` still stands.
-                return Ok(None);
+                return Ok(false);
             }
             reads += 1;
             match self.fill(pool) {
@@ -374,26 +375,27 @@ impl Conn {
 
     /// Decodes one message from what was read.
     #[inline]
-    fn decode(&mut self, pool: &mut Pool) -> Result<Option<Message>, Broken> {
+    fn decode(&mut self, pool: &mut Pool, slot: &mut Message) -> Result<bool, Broken> {
         match self.phase {
             Phase::Traffic | Phase::Sealed(_) => {}
-            Phase::Raw => return Ok(self.decode_raw()),
-            Phase::Handshake(_) => return Ok(None),
+            Phase::Raw => return Ok(self.decode_raw(slot)),
+            Phase::Handshake(_) => return Ok(false),
         }
         loop {
             if self.body.is_some() {
                 let Some((frame, more, command)) = self.finish_large()? else {
-                    return Ok(None);
+                    return Ok(false);
                 };
                 if let Some(message) = self.frame(frame, more, command, pool)? {
-                    return Ok(Some(message));
+                    *slot = message;
+                    return Ok(true);
                 }
                 continue;
             }
             let bytes = self.incoming.bytes();
             let header = match self.framing.decode(bytes) {
                 Ok(Some(header)) => header,
-                Ok(None) => return Ok(None),
+                Ok(None) => return Ok(false),
                 Err(error) => return Err(Broken::Protocol(error.to_string())),
             };
             if header.body_len > self.max_body {
@@ -408,7 +410,7 @@ impl Conn {
                     self.begin_large(header)?;
                     continue;
                 }
-                return Ok(None);
+                return Ok(false);
             }
             let (mut start, mut more, mut command) =
                 (header.header_len, header.more, header.command);
@@ -422,29 +424,33 @@ impl Conn {
                 let owned = body.to_vec();
                 self.incoming.consume(whole as usize);
                 if let Some(message) = self.command(&owned, pool)? {
-                    return Ok(Some(message));
+                    *slot = message;
+                    return Ok(true);
                 }
                 continue;
             }
+            if !more && self.partial.is_none() {
+                slot.refill(body);
+                self.incoming.consume(whole as usize);
+                return Ok(true);
+            }
             let frame = Frame::copy_from_slice(body);
             self.incoming.consume(whole as usize);
-            if !more && self.partial.is_none() {
-                return Ok(Some(Message::single(frame)));
-            }
             if let Some(message) = self.frame(frame, more, false, pool)? {
-                return Ok(Some(message));
+                *slot = message;
+                return Ok(true);
             }
         }
     }
 
-    fn decode_raw(&mut self) -> Option<Message> {
+    fn decode_raw(&mut self, slot: &mut Message) -> bool {
         let bytes = self.incoming.bytes();
         if bytes.is_empty() {
-            return None;
+            return false;
         }
-        let frame = Frame::copy_from_slice(bytes);
-        self.incoming.consume(frame.len());
-        Some(Message::single(frame))
+        slot.refill(bytes);
+        self.incoming.consume(self.incoming.len());
+        true
     }
 
     /// Starts a body that does not fit the buffer, with what is there of it.

@@ -39,26 +39,6 @@ impl SendError {
     pub(crate) fn new(kind: SendErrorKind, message: Message) -> Self {
         SendError { kind, message }
     }
-
-    pub(crate) fn would_block(message: Message) -> Self {
-        SendError::new(SendErrorKind::WouldBlock, message)
-    }
-
-    pub(crate) fn unroutable(message: Message) -> Self {
-        SendError::new(SendErrorKind::Unroutable, message)
-    }
-
-    pub(crate) fn state(message: Message) -> Self {
-        SendError::new(SendErrorKind::State, message)
-    }
-
-    pub(crate) fn unsupported(message: Message) -> Self {
-        SendError::new(SendErrorKind::Unsupported, message)
-    }
-
-    pub(crate) fn invalid(message: Message, why: &'static str) -> Self {
-        SendError::new(SendErrorKind::Invalid(why), message)
-    }
 }
 
 impl fmt::Display for SendErrorKind {

@@ -58,6 +58,18 @@ impl Frame {
         }
     }
 
+    /// Becomes a frame with a copy of `body`, where it is.
+    #[inline]
+    fn refill(&mut self, body: &[u8]) {
+        match &mut self.0 {
+            Body::Inline { len, data } if body.len() <= INLINE => {
+                data[..body.len()].copy_from_slice(body);
+                *len = body.len() as u8;
+            }
+            other => *other = Frame::copy_from_slice(body).0,
+        }
+    }
+
     /// A frame over static bytes, which are never copied.
     pub const fn from_static(body: &'static [u8]) -> Self {
         Frame(Body::Shared(Bytes::from_static(body)))
@@ -270,6 +282,16 @@ impl Message {
         }
     }
 
+    /// Becomes a message of one frame with a copy of `body`, where it is.
+    #[inline]
+    pub(crate) fn refill(&mut self, body: &[u8]) {
+        self.first.refill(body);
+        self.rest.clear();
+        self.kind = Kind::Data;
+        self.routing_id = 0;
+        self.origin = None;
+    }
+
     pub(crate) fn of_kind(kind: Kind, topic: &[u8]) -> Self {
         Message {
             kind,
@@ -361,13 +383,14 @@ impl Message {
     #[must_use]
     #[inline]
     pub fn with_routing_id(mut self, routing_id: u32) -> Self {
-        self.routing_id = routing_id;
+        self.set_routing_id(routing_id);
         self
     }
 
+    /// 0 for none.
     #[inline]
-    pub(crate) fn clear_routing_id(&mut self) {
-        self.routing_id = 0;
+    pub(crate) fn set_routing_id(&mut self, routing_id: u32) {
+        self.routing_id = routing_id;
     }
 
     /// The group that a message goes to or came from, for RADIO and DISH sockets (RFC 48).
@@ -390,14 +413,18 @@ impl Message {
     /// ```
     #[must_use]
     pub fn with_group(mut self, group: impl Into<Frame>) -> Self {
+        self.set_group(group.into());
+        self
+    }
+
+    pub(crate) fn set_group(&mut self, group: Frame) {
         match self.kind {
-            Kind::Grouped => self.rest[0] = group.into(),
+            Kind::Grouped => self.rest[0] = group,
             _ => {
-                self.rest.insert(0, group.into());
+                self.rest.insert(0, group);
                 self.kind = Kind::Grouped;
             }
         }
-        self
     }
 
     /// Takes the group away and returns it.

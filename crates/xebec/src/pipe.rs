@@ -282,6 +282,15 @@ impl Pipe {
     }
 }
 
+#[inline]
+fn take_into(slot: &mut Message, found: Option<Message>) -> bool {
+    let Some(message) = found else {
+        return false;
+    };
+    *slot = message;
+    true
+}
+
 /// A high-water mark, where 0 stands for no limit.
 fn mark(hwm: usize) -> usize {
     if hwm == 0 { usize::MAX } else { hwm }
@@ -513,13 +522,14 @@ impl Pipes {
         }
     }
 
-    /// Sends a message down a pipe that [can take it](Self::can_send).
+    /// Sends a message down a pipe that [can take it](Self::can_send). Nothing is to be expected of what
+    /// is left of it.
     #[inline]
-    pub(crate) fn send(&mut self, id: PipeId, message: Message) {
+    pub(crate) fn send(&mut self, id: PipeId, message: &mut Message) {
         let pipe = &mut self.slab[id];
         pipe.traffic.messages_out += 1;
         pipe.traffic.bytes_out += message.size() as u64;
-        self.put(id, message);
+        self.carry(id, message);
     }
 
     /// Sends a copy of a message that goes to many.
@@ -537,7 +547,7 @@ impl Pipes {
             conn.encode(message, &mut self.pool);
             self.encoded(id);
         } else {
-            self.send(id, message.clone());
+            self.send(id, &mut message.clone());
         }
     }
 
@@ -561,8 +571,12 @@ impl Pipes {
 
     /// Sends what the library itself has to say (a subscription, a probe, a welcome): it does
     /// not count and is not subject to the high-water mark.
+    pub(crate) fn put(&mut self, id: PipeId, mut message: Message) {
+        self.carry(id, &mut message);
+    }
+
     #[inline]
-    pub(crate) fn put(&mut self, id: PipeId, message: Message) {
+    fn carry(&mut self, id: PipeId, message: &mut Message) {
         let pipe = &mut self.slab[id];
         match &mut pipe.link {
             Link::Wire(conn)
@@ -575,11 +589,11 @@ impl Pipes {
                         }
                     && !conn.in_handshake() =>
             {
-                conn.encode(&message, &mut self.pool);
+                conn.encode(message, &mut self.pool);
                 self.encoded(id);
             }
             Link::Inproc(end) => {
-                end.push(message);
+                end.push(std::mem::take(message));
                 self.counters.dropped.conflated += end.take_replaced();
             }
             _ => {
@@ -589,7 +603,7 @@ impl Pipes {
                     self.counters.dropped.conflated += (before - pipe.outq.len()) as u64;
                 }
                 self.backlog |= matches!(pipe.link, Link::Wire(_));
-                pipe.outq.push_back(message);
+                pipe.outq.push_back(std::mem::take(message));
             }
         }
     }
@@ -697,53 +711,54 @@ impl Pipes {
 
     // ---- inbound ----
 
-    /// The next message of a pipe, read from the transport if need be.
+    /// Puts the next message of a pipe into `slot`, read from the transport if need be. False if there is
+    /// none; then nothing is to be expected of what is there.
     #[inline]
-    pub(crate) fn recv(&mut self, id: PipeId) -> Option<Message> {
+    pub(crate) fn recv(&mut self, id: PipeId, slot: &mut Message) -> bool {
         let newest = self.slab[id].conflate;
-        self.receive(id, newest)
+        self.receive(id, newest, slot)
     }
 
     /// The same for patterns that take in what comes as it comes: CONFLATE is not for them.
     #[inline]
-    pub(crate) fn recv_each(&mut self, id: PipeId) -> Option<Message> {
-        self.receive(id, false)
+    pub(crate) fn recv_each(&mut self, id: PipeId, slot: &mut Message) -> bool {
+        self.receive(id, false, slot)
     }
 
     #[inline]
-    fn receive(&mut self, id: PipeId, newest: bool) -> Option<Message> {
+    fn receive(&mut self, id: PipeId, newest: bool, slot: &mut Message) -> bool {
         let pipe = &mut self.slab[id];
-        let mut message = match &mut pipe.link {
+        let found = match &mut pipe.link {
             // What nearly every call meets: nothing was received ahead, the next message is
             // decoded from what was read.
             Link::Wire(conn) if pipe.inq.is_empty() && !newest && !pipe.failed => {
-                match conn.next(&mut self.pool) {
-                    Ok(Some(message)) if !conn.owes_reply => message,
-                    outcome => self.outcome(id, outcome)?,
+                match conn.next(&mut self.pool, slot) {
+                    Ok(true) if !conn.owes_reply => true,
+                    outcome => self.outcome(id, outcome),
                 }
             }
-            _ => self.recv_queued(id, newest)?,
+            _ => self.recv_queued(id, newest, slot),
         };
+        if !found {
+            return false;
+        }
         let pipe = &mut self.slab[id];
         pipe.traffic.messages_in += 1;
-        pipe.traffic.bytes_in += message.size() as u64;
-        message.origin = Some(pipe.connection_id(id));
+        pipe.traffic.bytes_in += slot.size() as u64;
+        slot.origin = Some(pipe.connection_id(id));
         // Over inproc a message arrives as it was sent; an address is the receiver's to give.
-        message.clear_routing_id();
-        Some(message)
+        slot.set_routing_id(0);
+        true
     }
 
-    fn recv_queued(&mut self, id: PipeId, newest: bool) -> Option<Message> {
-        let mut message = match self.slab[id].inq.pop_front() {
-            Some(message) => message,
-            None => self.next(id)?,
-        };
+    fn recv_queued(&mut self, id: PipeId, newest: bool, slot: &mut Message) -> bool {
+        if !self.take_next(id, slot) {
+            return false;
+        }
         let mut turn = 0;
-        while newest
-            && turn < AT_ONCE
-            && let Some(newer) = self.slab[id].inq.pop_front().or_else(|| self.next(id))
-        {
-            message = newer;
+        let mut newer = Message::new();
+        while newest && turn < AT_ONCE && self.take_next(id, &mut newer) {
+            std::mem::swap(slot, &mut newer);
             self.counters.dropped.conflated += 1;
             turn += 1;
         }
@@ -751,11 +766,18 @@ impl Pipes {
         if pipe.ending && pipe.inq.is_empty() {
             self.happened.push((id, Happened::Drained));
         }
-        Some(message)
+        true
+    }
+
+    /// What was received ahead, or else what is next on the link.
+    fn take_next(&mut self, id: PipeId, slot: &mut Message) -> bool {
+        let ahead = self.slab[id].inq.pop_front();
+        take_into(slot, ahead) || self.next(id, slot)
     }
 
     /// Deals with what a connection's `next` brought besides a message.
-    fn outcome(&mut self, id: PipeId, outcome: Result<Option<Message>, Broken>) -> Option<Message> {
+    #[cold]
+    fn outcome(&mut self, id: PipeId, outcome: Result<bool, Broken>) -> bool {
         if let Some(conn) = self.slab[id].conn()
             && conn.owes_reply
         {
@@ -764,14 +786,14 @@ impl Pipes {
             }
             self.mark_dirty(id);
         }
-        let message = outcome.unwrap_or_else(|why| {
+        let found = outcome.unwrap_or_else(|why| {
             self.fail(id, why);
-            None
+            false
         });
-        if message.is_none() && self.may_be_read(id) {
+        if !found && self.may_be_read(id) {
             self.mark_unread(id);
         }
-        message
+        found
     }
 
     fn may_be_read(&self, id: PipeId) -> bool {
@@ -779,24 +801,24 @@ impl Pipes {
         !pipe.failed && pipe.conn().is_some_and(|conn| conn.readable)
     }
 
-    fn next(&mut self, id: PipeId) -> Option<Message> {
+    fn next(&mut self, id: PipeId, slot: &mut Message) -> bool {
         let pipe = &mut self.slab[id];
         if pipe.failed {
-            return None;
+            return false;
         }
         match &mut pipe.link {
-            Link::Down => None,
+            Link::Down => false,
             Link::Wire(conn) => {
-                let outcome = conn.next(&mut self.pool);
+                let outcome = conn.next(&mut self.pool, slot);
                 self.outcome(id, outcome)
             }
             Link::Inproc(end) => {
-                let message = end.pop();
+                let found = take_into(slot, end.pop());
                 self.counters.dropped.conflated += end.take_replaced();
-                if message.is_none() && !end.is_open() {
+                if !found && !end.is_open() {
                     // What was pushed before the end closed comes first.
-                    let last = end.pop();
-                    if last.is_none() {
+                    let last = take_into(slot, end.pop());
+                    if !last {
                         self.fail(id, Broken::Closed);
                     }
                     return last;
@@ -804,7 +826,7 @@ impl Pipes {
                 if end.owes() {
                     self.mark_dirty(id);
                 }
-                message
+                found
             }
         }
     }
@@ -824,13 +846,12 @@ impl Pipes {
             }
             return false;
         }
-        match self.next(id) {
-            Some(message) => {
-                self.slab[id].inq.push_back(message);
-                true
-            }
-            None => false,
+        let mut message = Message::new();
+        let found = self.next(id, &mut message);
+        if found {
+            self.slab[id].inq.push_back(message);
         }
+        found
     }
 
     /// Receives ahead of the application, up to the high-water mark and for at most a turn; if
@@ -848,7 +869,10 @@ impl Pipes {
                 break;
             }
             turn += 1;
-            let Some(message) = self.next(id) else { break };
+            let mut message = Message::new();
+            if !self.next(id, &mut message) {
+                break;
+            }
             let pipe = &mut self.slab[id];
             if pipe.conflate {
                 self.counters.dropped.conflated += pipe.inq.len() as u64;
@@ -867,8 +891,9 @@ impl Pipes {
         };
         conn.readable = read_on;
         let mut rest = Vec::new();
-        while let Ok(Some(message)) = conn.next(pool) {
-            rest.push(message);
+        let mut message = Message::new();
+        while let Ok(true) = conn.next(pool, &mut message) {
+            rest.push(std::mem::take(&mut message));
         }
         self.slab[id].inq.extend(rest);
     }

@@ -2,7 +2,7 @@
 
 use super::policy::{FairQueue, LoadBalance};
 use super::{Pattern, word};
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::Message;
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -56,16 +56,13 @@ impl Pattern for Dealer {
     }
 
     #[inline]
-    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
-        self.out
-            .send(pipes, message)
-            .map(drop)
-            .map_err(SendError::would_block)
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
+        self.out.send(pipes, message).map(drop)
     }
 
     #[inline]
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.inn.recv(pipes).map(|(_, message)| message))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        Ok(self.inn.recv(pipes, slot).is_some())
     }
 
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {

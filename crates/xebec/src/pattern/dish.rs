@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use super::Pattern;
 use super::policy::FairQueue;
 use super::radio::is_group;
-use crate::error::{GroupError, RecvError, SendError, SendErrorKind};
+use crate::error::{GroupError, RecvError, SendErrorKind};
 use crate::message::{Frame, Kind, Message};
 use crate::pipe::{PipeId, Pipes};
 
@@ -21,23 +21,25 @@ pub(crate) struct Dish {
 }
 
 impl Dish {
-    fn fetch(&mut self, pipes: &mut Pipes) -> Option<Message> {
-        if self.ready.is_some() {
-            return self.ready.take();
+    fn fetch(&mut self, pipes: &mut Pipes, slot: &mut Message) -> bool {
+        if let Some(ready) = self.ready.take() {
+            *slot = ready;
+            return true;
         }
-        while let Some((_, mut message)) = self.inn.recv(pipes) {
-            let well_formed = message.len() == 2 && is_group(message.first());
-            let Some(group) = message.pop_front().filter(|_| well_formed) else {
+        while self.inn.recv(pipes, slot).is_some() {
+            let well_formed = slot.len() == 2 && is_group(slot.first());
+            let Some(group) = slot.pop_front().filter(|_| well_formed) else {
                 pipes.counters.dropped.malformed += 1;
                 continue;
             };
             // Looking again matters when a group was left while messages were under way.
             if self.groups.contains(group.as_bytes()) {
-                return Some(message.with_group(group));
+                slot.set_group(group);
+                return true;
             }
             pipes.counters.dropped.unwanted += 1;
         }
-        None
+        false
     }
 }
 
@@ -66,12 +68,12 @@ impl Pattern for Dish {
         Err(SendErrorKind::Unsupported)
     }
 
-    fn send(&mut self, _: &mut Pipes, message: Message) -> Result<(), SendError> {
-        Err(SendError::unsupported(message))
+    fn send(&mut self, _: &mut Pipes, _: &mut Message) -> Result<(), SendErrorKind> {
+        Err(SendErrorKind::Unsupported)
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.fetch(pipes))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        Ok(self.fetch(pipes, slot))
     }
 
     fn can_send(&mut self, _: &mut Pipes) -> bool {
@@ -79,7 +81,8 @@ impl Pattern for Dish {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        self.ready = self.fetch(pipes);
+        let mut slot = Message::new();
+        self.ready = self.fetch(pipes, &mut slot).then_some(slot);
         self.ready.is_some()
     }
 

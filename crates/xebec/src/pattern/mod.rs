@@ -23,7 +23,7 @@ use bytes::Bytes;
 use zmtp::SocketType;
 
 use self::single::Single;
-use crate::error::{GroupError, RecvError, SendError, SendErrorKind};
+use crate::error::{GroupError, RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -48,8 +48,10 @@ pub(crate) trait Pattern: Send {
     /// The pipe may take messages again.
     fn writable(&mut self, id: PipeId);
 
-    /// Sends a message or says why not.
-    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError>;
+    /// Sends a message, of which nothing is to be expected afterwards, or says why not and leaves
+    /// it as it was. By reference, here and in [`recv`](Self::recv): a message is 112 bytes, and was moved
+    /// half a dozen times on its way (a receive of 64 bytes took 95 ns that way, and 48 this way).
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind>;
 
     /// Whether a message that begins with `first` would be taken at once: for who has its frames one
     /// by one.
@@ -86,8 +88,9 @@ pub(crate) trait Pattern: Send {
         Err(GroupError::WrongSocket)
     }
 
-    /// The next message for the application, if there is one.
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError>;
+    /// Puts the next message for the application into `slot`. False if there is none; then nothing
+    /// is to be expected of what is there.
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError>;
 
     /// Whether a send would be accepted at once.
     fn can_send(&mut self, pipes: &mut Pipes) -> bool;
@@ -102,7 +105,7 @@ pub(crate) trait Pattern: Send {
     }
 
     /// A message arrived, for patterns that [consume](Self::consumes).
-    fn inbound(&mut self, _pipes: &mut Pipes, _id: PipeId, _message: Message) {}
+    fn inbound(&mut self, _pipes: &mut Pipes, _id: PipeId, _message: &mut Message) {}
 
     /// The application asks for (or no longer for) messages with this prefix. False if the type
     /// has no subscriptions.

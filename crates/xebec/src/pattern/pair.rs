@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Pattern;
 use crate::conn::Broken;
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::Message;
 use crate::pipe::{PipeId, Pipes};
 
@@ -46,18 +46,18 @@ impl Pattern for Pair {
 
     fn writable(&mut self, _: PipeId) {}
 
-    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         match self.peer {
             Some(peer) if pipes.can_send(peer) => {
                 pipes.send(peer, message);
                 Ok(())
             }
-            _ => Err(SendError::would_block(message)),
+            _ => Err(SendErrorKind::WouldBlock),
         }
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.sources().find_map(|source| pipes.recv(source)))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        Ok(self.sources().any(|source| pipes.recv(source, slot)))
     }
 
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {

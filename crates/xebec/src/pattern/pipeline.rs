@@ -2,7 +2,7 @@
 
 use super::Pattern;
 use super::policy::{FairQueue, LoadBalance};
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::pipe::{PipeId, Pipes};
 
@@ -28,14 +28,11 @@ impl Pattern for Push {
     }
 
     #[inline]
-    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
-        self.out
-            .send(pipes, message)
-            .map(drop)
-            .map_err(SendError::would_block)
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
+        self.out.send(pipes, message).map(drop)
     }
 
-    fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, RecvError> {
+    fn recv(&mut self, _: &mut Pipes, _: &mut Message) -> Result<bool, RecvError> {
         Err(RecvError::Unsupported)
     }
 
@@ -52,7 +49,7 @@ impl Pattern for Push {
         true
     }
 
-    fn inbound(&mut self, pipes: &mut Pipes, _: PipeId, _: Message) {
+    fn inbound(&mut self, pipes: &mut Pipes, _: PipeId, _: &mut Message) {
         pipes.counters.dropped.unwanted += 1;
     }
 }
@@ -82,13 +79,13 @@ impl Pattern for Pull {
         Err(SendErrorKind::Unsupported)
     }
 
-    fn send(&mut self, _: &mut Pipes, message: Message) -> Result<(), SendError> {
-        Err(SendError::unsupported(message))
+    fn send(&mut self, _: &mut Pipes, _: &mut Message) -> Result<(), SendErrorKind> {
+        Err(SendErrorKind::Unsupported)
     }
 
     #[inline]
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.inn.recv(pipes).map(|(_, message)| message))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        Ok(self.inn.recv(pipes, slot).is_some())
     }
 
     fn can_send(&mut self, _: &mut Pipes) -> bool {

@@ -100,11 +100,11 @@ pub(crate) struct FairQueue(pub(crate) Ring);
 
 impl FairQueue {
     #[inline]
-    pub(crate) fn recv(&mut self, pipes: &mut Pipes) -> Option<(PipeId, Message)> {
+    pub(crate) fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Option<PipeId> {
         while let Some(id) = self.0.current() {
-            if let Some(message) = pipes.recv(id) {
+            if pipes.recv(id, slot) {
                 self.0.advance();
-                return Some((id, message));
+                return Some(id);
             }
             self.0.deactivate(id);
         }
@@ -140,16 +140,20 @@ impl LoadBalance {
         None
     }
 
-    /// Sends, or gives the message back if no peer takes it.
+    /// Sends, or leaves the message if no peer takes it.
     #[inline]
-    pub(crate) fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<PipeId, Message> {
+    pub(crate) fn send(
+        &mut self,
+        pipes: &mut Pipes,
+        message: &mut Message,
+    ) -> Result<PipeId, SendErrorKind> {
         match self.next(pipes) {
             Some(id) => {
                 pipes.send(id, message);
                 self.0.advance();
                 Ok(id)
             }
-            None => Err(message),
+            None => Err(SendErrorKind::WouldBlock),
         }
     }
 }
@@ -166,14 +170,14 @@ pub(crate) fn nodrop_room(pipes: &mut Pipes, peers: &[PipeId]) -> Result<(), Sen
 
 /// Sends to all of these peers; one that is full misses it (RFC 29, 48).
 #[inline]
-pub(crate) fn fan_out(pipes: &mut Pipes, peers: &[PipeId], message: Message) {
+pub(crate) fn fan_out(pipes: &mut Pipes, peers: &[PipeId], message: &mut Message) {
     let Some((&last, others)) = peers.split_last() else {
         pipes.counters.dropped.no_subscriber += 1;
         return;
     };
     for &id in others {
         if pipes.can_send(id) {
-            pipes.send_copy(id, &message);
+            pipes.send_copy(id, message);
         } else {
             pipes.counters.dropped.high_water_mark += 1;
         }

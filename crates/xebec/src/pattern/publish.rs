@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::Pattern;
 use super::policy::{Ring, fan_out, nodrop_room};
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Kind, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -123,7 +123,7 @@ impl Publisher {
     }
 
     /// Takes in one message from a subscriber: subscriptions, or an XSUB's own words.
-    fn take_in(&mut self, id: PipeId, message: Message, pipes: &mut Pipes) {
+    fn take_in(&mut self, id: PipeId, message: &mut Message, pipes: &mut Pipes) {
         match message.kind {
             Kind::Subscribe => return self.subscription(id, message.first(), true),
             Kind::Cancel => return self.subscription(id, message.first(), false),
@@ -131,7 +131,11 @@ impl Publisher {
             Kind::Join | Kind::Leave => return pipes.counters.dropped.unwanted += 1,
         }
         let mut own = Vec::new();
-        for (i, frame) in message.into_frames().into_iter().enumerate() {
+        for (i, frame) in std::mem::take(message)
+            .into_frames()
+            .into_iter()
+            .enumerate()
+        {
             match frame.as_bytes() {
                 [on @ (0 | 1), topic @ ..] if i == 0 || !self.only_first => {
                     self.subscription(id, topic, *on == 1)
@@ -206,26 +210,26 @@ impl Pattern for Publisher {
         Ok(())
     }
 
-    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         self.find(message.first());
-        if self.nodrop
-            && let Err(kind) = nodrop_room(pipes, &self.matching)
-        {
-            return Err(SendError::new(kind, message));
+        if self.nodrop {
+            nodrop_room(pipes, &self.matching)?;
         }
         self.fresh = None;
         fan_out(pipes, &self.matching, message);
         Ok(())
     }
 
-    fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, RecvError> {
+    fn recv(&mut self, _: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
         if !self.extended {
             return Err(RecvError::Unsupported);
         }
-        Ok(self.news.pop_front().map(|(from, message)| {
-            self.last = from;
-            message
-        }))
+        let Some((from, message)) = self.news.pop_front() else {
+            return Ok(false);
+        };
+        self.last = from;
+        *slot = message;
+        Ok(true)
     }
 
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {
@@ -240,7 +244,7 @@ impl Pattern for Publisher {
         true
     }
 
-    fn inbound(&mut self, pipes: &mut Pipes, id: PipeId, message: Message) {
+    fn inbound(&mut self, pipes: &mut Pipes, id: PipeId, message: &mut Message) {
         self.take_in(id, message, pipes);
     }
 

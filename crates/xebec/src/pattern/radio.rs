@@ -11,7 +11,7 @@ use zmtp::MAX_GROUP;
 use super::Pattern;
 use super::policy::{Ring, fan_out, nodrop_room};
 use super::single::ONE_FRAME;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Kind, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -80,18 +80,16 @@ impl Pattern for Radio {
         Err(SendErrorKind::Invalid(ONE_FRAME))
     }
 
-    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         if message.len() > 1 {
-            return Err(SendError::invalid(message, ONE_FRAME));
+            return Err(SendErrorKind::Invalid(ONE_FRAME));
         }
         // A message without a group is for those who joined the group without a name.
         let group = message.take_group().unwrap_or_default();
-        let refused = |kind, message: Message, group: Frame| {
-            Err(SendError::new(kind, message.with_group(group)))
-        };
         if !is_group(&group) {
             let why = "the name of a group is up to 255 bytes, none of them zero";
-            return refused(SendErrorKind::Invalid(why), message, group);
+            message.set_group(group);
+            return Err(SendErrorKind::Invalid(why));
         }
         self.matching.clear();
         if let Some(members) = self.groups.get(group.as_bytes()) {
@@ -100,14 +98,15 @@ impl Pattern for Radio {
         if self.nodrop
             && let Err(kind) = nodrop_room(pipes, &self.matching)
         {
-            return refused(kind, message, group);
+            message.set_group(group);
+            return Err(kind);
         }
         message.push_front(group);
         fan_out(pipes, &self.matching, message);
         Ok(())
     }
 
-    fn recv(&mut self, _: &mut Pipes) -> Result<Option<Message>, RecvError> {
+    fn recv(&mut self, _: &mut Pipes, _: &mut Message) -> Result<bool, RecvError> {
         Err(RecvError::Unsupported)
     }
 
@@ -123,7 +122,7 @@ impl Pattern for Radio {
         true
     }
 
-    fn inbound(&mut self, pipes: &mut Pipes, id: PipeId, message: Message) {
+    fn inbound(&mut self, pipes: &mut Pipes, id: PipeId, message: &mut Message) {
         match message.kind {
             Kind::Join => self.join(id, message.first()),
             Kind::Leave => self.leave(id, message.first()),

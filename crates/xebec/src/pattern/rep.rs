@@ -5,7 +5,7 @@
 
 use super::Pattern;
 use super::policy::FairQueue;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::pipe::{PipeId, Pipes};
 
@@ -34,7 +34,8 @@ impl Rep {
         if self.ready.is_some() {
             return self.ready.take();
         }
-        while let Some((from, mut request)) = self.inn.recv(pipes) {
+        let mut request = Message::new();
+        while let Some(from) = self.inn.recv(pipes, &mut request) {
             let origin = request.origin;
             if let Some(envelope) = request.pop_envelope() {
                 request.origin = origin;
@@ -81,9 +82,9 @@ impl Pattern for Rep {
         }
     }
 
-    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         let Turn::Send(requester, envelope) = std::mem::take(&mut self.turn) else {
-            return Err(SendError::state(message));
+            return Err(SendErrorKind::State);
         };
         // RFC 28: REP shall not block; a reply that cannot go is dropped.
         match requester {
@@ -101,14 +102,16 @@ impl Pattern for Rep {
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
         if matches!(self.turn, Turn::Send(..)) {
             return Err(RecvError::State);
         }
-        Ok(self.fetch(pipes).map(|(from, envelope, request)| {
-            self.turn = Turn::Send(from, envelope);
-            request
-        }))
+        let Some((from, envelope, request)) = self.fetch(pipes) else {
+            return Ok(false);
+        };
+        self.turn = Turn::Send(from, envelope);
+        *slot = request;
+        Ok(true)
     }
 
     fn can_send(&mut self, _: &mut Pipes) -> bool {

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::Pattern;
 use super::dealer::Dealer;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -47,20 +47,22 @@ impl Req {
             || *reply.first() == self.request_id.to_be_bytes() && reply.pop_front().is_some()
     }
 
-    fn fetch(&mut self, pipes: &mut Pipes, asked: Option<PipeId>) -> Option<Message> {
-        if self.ready.is_some() {
-            return self.ready.take();
+    /// Puts the reply into `slot`, if it is there.
+    fn fetch(&mut self, pipes: &mut Pipes, asked: Option<PipeId>, slot: &mut Message) -> bool {
+        if let Some(ready) = self.ready.take() {
+            *slot = ready;
+            return true;
         }
-        while let Some((from, mut reply)) = self.dealer.inn.recv(pipes) {
-            if asked != Some(from) || !self.answers(&mut reply) {
+        while let Some(from) = self.dealer.inn.recv(pipes, slot) {
+            if asked != Some(from) || !self.answers(slot) {
                 pipes.counters.dropped.unwanted += 1;
-            } else if reply.first().is_empty() && reply.pop_front().is_some() {
-                return Some(reply);
+            } else if slot.first().is_empty() && slot.pop_front().is_some() {
+                return true;
             } else {
                 pipes.counters.dropped.malformed += 1;
             }
         }
-        None
+        false
     }
 }
 
@@ -95,16 +97,17 @@ impl Pattern for Req {
         self.dealer.admits(pipes, first)
     }
 
-    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         if matches!(self.turn, Turn::Recv(_)) && !self.relaxed {
-            return Err(SendError::state(message));
+            return Err(SendErrorKind::State);
         }
         let Some(id) = self.dealer.out.next(pipes) else {
-            return Err(SendError::would_block(message));
+            return Err(SendErrorKind::WouldBlock);
         };
         // Replies to earlier requests are stale from here on.
         pipes.counters.dropped.unwanted += u64::from(self.ready.take().is_some());
-        while self.dealer.inn.recv(pipes).is_some() {
+        let mut stale = Message::new();
+        while self.dealer.inn.recv(pipes, &mut stale).is_some() {
             pipes.counters.dropped.unwanted += 1;
         }
         message.push_front(Frame::new());
@@ -118,15 +121,15 @@ impl Pattern for Req {
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
         let Turn::Recv(asked) = self.turn else {
             return Err(RecvError::State);
         };
-        let reply = self.fetch(pipes, asked);
-        if reply.is_some() {
+        let found = self.fetch(pipes, asked, slot);
+        if found {
             self.turn = Turn::Send;
         }
-        Ok(reply)
+        Ok(found)
     }
 
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {
@@ -137,7 +140,8 @@ impl Pattern for Req {
         let Turn::Recv(asked) = self.turn else {
             return false;
         };
-        self.ready = self.fetch(pipes, asked);
+        let mut slot = Message::new();
+        self.ready = self.fetch(pipes, asked, &mut slot).then_some(slot);
         self.ready.is_some()
     }
 

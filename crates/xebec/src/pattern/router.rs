@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::policy::FairQueue;
 use super::{Pattern, word};
 use crate::conn::{Broken, Conn};
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::{Options, RouterNotify};
 use crate::pipe::{PipeId, Pipes};
@@ -233,17 +233,17 @@ impl Pattern for Router {
         self.table.pipe(routing_id).map(|pipe| pipes.can_send(pipe))
     }
 
-    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         if message.len() < 2 {
             // Nothing but an address: there is nothing to send.
             return match self.table.pipe(message.first()) {
-                None if self.mandatory => Err(SendError::unroutable(message)),
+                None if self.mandatory => Err(SendErrorKind::Unroutable),
                 _ => Ok(()),
             };
         }
         let Some(pipe) = self.table.pipe(message.first()) else {
             if self.mandatory {
-                return Err(SendError::unroutable(message));
+                return Err(SendErrorKind::Unroutable);
             }
             pipes.counters.dropped.unroutable += 1;
             return Ok(());
@@ -257,8 +257,8 @@ impl Pattern for Router {
             let gone = pipes.has_left(pipe);
             if self.mandatory {
                 return Err(match gone {
-                    true => SendError::unroutable(message),
-                    false => SendError::would_block(message),
+                    true => SendErrorKind::Unroutable,
+                    false => SendErrorKind::WouldBlock,
                 });
             }
             match gone {
@@ -272,13 +272,15 @@ impl Pattern for Router {
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.inn.recv(pipes).and_then(|(from, mut message)| {
-            // Only pipes with an id are in the fair queue.
-            let id = self.table.id(from)?;
-            message.push_front(Frame::from(id.clone()));
-            Some(message)
-        }))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        let Some(from) = self.inn.recv(pipes, slot) else {
+            return Ok(false);
+        };
+        // Only pipes with an id are in the fair queue.
+        if let Some(id) = self.table.id(from) {
+            slot.push_front(Frame::from(id.clone()));
+        }
+        Ok(true)
     }
 
     fn can_send(&mut self, _: &mut Pipes) -> bool {

@@ -6,7 +6,7 @@
 use super::policy::FairQueue;
 use super::router::RoutingTable;
 use super::{Pattern, word};
-use crate::error::{RecvError, SendError};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::Message;
 use crate::options::Options;
 use crate::pipe::{Happened, PipeId, Pipes};
@@ -74,28 +74,30 @@ impl Pattern for Server {
 
     fn writable(&mut self, _: PipeId) {}
 
-    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         let number = message.routing_id();
         let pipe = number.and_then(|number| self.table.pipe(number));
         // One that has gone may have left words, and keeps its number until they are taken.
         let Some(pipe) = pipe.filter(|&pipe| !pipes.has_left(pipe)) else {
-            return Err(SendError::unroutable(message));
+            return Err(SendErrorKind::Unroutable);
         };
         if !pipes.can_send(pipe) {
-            return Err(SendError::would_block(message));
+            return Err(SendErrorKind::WouldBlock);
         }
-        message.clear_routing_id();
+        message.set_routing_id(0);
         pipes.send(pipe, message);
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        let received = self.inn.recv(pipes);
-        Ok(received.and_then(|(from, message)| {
-            // Only pipes with a number are in the fair queue.
-            let number = *self.table.id(from)?;
-            Some(message.with_routing_id(number))
-        }))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        let Some(from) = self.inn.recv(pipes, slot) else {
+            return Ok(false);
+        };
+        // Only pipes with a number are in the fair queue.
+        if let Some(&number) = self.table.id(from) {
+            slot.set_routing_id(number);
+        }
+        Ok(true)
     }
 
     /// Whether a send goes through depends on whom it is for.

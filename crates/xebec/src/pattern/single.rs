@@ -4,7 +4,7 @@
 //! A message of several frames is refused where it would be sent, and thrown away if a peer sends one.
 
 use super::Pattern;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -25,17 +25,18 @@ impl<P: Pattern> Single<P> {
     }
 
     #[inline]
-    fn fetch(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        if self.ready.is_some() {
-            return Ok(self.ready.take());
+    fn fetch(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        if let Some(ready) = self.ready.take() {
+            *slot = ready;
+            return Ok(true);
         }
-        while let Some(message) = self.inner.recv(pipes)? {
-            if message.len() == 1 {
-                return Ok(Some(message));
+        while self.inner.recv(pipes, slot)? {
+            if slot.len() == 1 {
+                return Ok(true);
             }
             pipes.counters.dropped.malformed += 1;
         }
-        Ok(None)
+        Ok(false)
     }
 }
 
@@ -73,16 +74,16 @@ impl<P: Pattern> Pattern for Single<P> {
     }
 
     #[inline]
-    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         match message.len() {
             1 => self.inner.send(pipes, message),
-            _ => Err(SendError::invalid(message, ONE_FRAME)),
+            _ => Err(SendErrorKind::Invalid(ONE_FRAME)),
         }
     }
 
     #[inline]
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        self.fetch(pipes)
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        self.fetch(pipes, slot)
     }
 
     fn can_send(&mut self, pipes: &mut Pipes) -> bool {
@@ -90,7 +91,9 @@ impl<P: Pattern> Pattern for Single<P> {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        self.ready = self.fetch(pipes).ok().flatten();
+        let mut slot = Message::new();
+        let found = self.fetch(pipes, &mut slot) == Ok(true);
+        self.ready = found.then_some(slot);
         self.ready.is_some()
     }
 
@@ -98,7 +101,7 @@ impl<P: Pattern> Pattern for Single<P> {
         self.inner.consumes()
     }
 
-    fn inbound(&mut self, pipes: &mut Pipes, id: PipeId, message: Message) {
+    fn inbound(&mut self, pipes: &mut Pipes, id: PipeId, message: &mut Message) {
         self.inner.inbound(pipes, id, message);
     }
 

@@ -10,7 +10,7 @@ use super::Pattern;
 use super::policy::FairQueue;
 use super::router::RoutingTable;
 use crate::conn::Broken;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Message};
 use crate::options::Options;
 use crate::pipe::{Happened, PipeId, Pipes};
@@ -93,15 +93,14 @@ impl Pattern for StreamPattern {
         }
     }
 
-    fn send(&mut self, pipes: &mut Pipes, mut message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         if message.len() != 2 {
-            return Err(SendError::invalid(
-                message,
+            return Err(SendErrorKind::Invalid(
                 "a STREAM message is two frames: the peer's id and bytes",
             ));
         }
         let Some(pipe) = self.table.pipe(message.first()) else {
-            return Err(SendError::unroutable(message));
+            return Err(SendErrorKind::Unroutable);
         };
         if message.body().is_empty() {
             // The application knows: it gets no notice, and nothing more from that peer.
@@ -111,19 +110,22 @@ impl Pattern for StreamPattern {
             return Ok(());
         }
         if !pipes.can_send(pipe) {
-            return Err(SendError::would_block(message));
+            return Err(SendErrorKind::WouldBlock);
         }
         message.pop_front();
         pipes.send(pipe, message);
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        let received = self.inn.recv(pipes);
-        Ok(received.and_then(|(from, mut message)| {
-            message.push_front(Frame::from(self.table.id(from)?.clone()));
-            Some(message)
-        }))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        let Some(from) = self.inn.recv(pipes, slot) else {
+            return Ok(false);
+        };
+        // Only pipes with an id are in the fair queue.
+        if let Some(id) = self.table.id(from) {
+            slot.push_front(Frame::from(id.clone()));
+        }
+        Ok(true)
     }
 
     fn can_send(&mut self, _: &mut Pipes) -> bool {

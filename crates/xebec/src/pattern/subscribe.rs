@@ -5,7 +5,7 @@
 
 use super::Pattern;
 use super::policy::FairQueue;
-use crate::error::{RecvError, SendError, SendErrorKind};
+use crate::error::{RecvError, SendErrorKind};
 use crate::message::{Frame, Kind, Message};
 use crate::options::Options;
 use crate::pipe::{PipeId, Pipes};
@@ -47,15 +47,15 @@ impl Subscriber {
 
     /// ONLY_FIRST_SUBSCRIBE: sends a message of which the first frame may be a subscription. It
     /// stays in one piece, so that the other side knows as well which frame is the first.
-    fn send_mixed(&mut self, pipes: &mut Pipes, mut message: Message) {
+    fn send_mixed(&mut self, pipes: &mut Pipes, message: &mut Message) {
         let [on @ (0 | 1), topic @ ..] = message.first().as_bytes() else {
-            return self.send_own(pipes, &message);
+            return self.send_own(pipes, message);
         };
         if self.note(topic, *on == 1) {
-            return self.tell_all(pipes, &message);
+            return self.tell_all(pipes, message);
         }
         message.pop_front();
-        self.send_own(pipes, &message);
+        self.send_own(pipes, message);
     }
 
     /// Counts a subscription or cancellation. True if publishers are to be told.
@@ -82,19 +82,20 @@ impl Subscriber {
         }
     }
 
-    fn fetch(&mut self, pipes: &mut Pipes) -> Option<Message> {
-        if self.ready.is_some() {
-            return self.ready.take();
+    fn fetch(&mut self, pipes: &mut Pipes, slot: &mut Message) -> bool {
+        if let Some(ready) = self.ready.take() {
+            *slot = ready;
+            return true;
         }
-        while let Some((_, message)) = self.inn.recv(pipes) {
+        while self.inn.recv(pipes, slot).is_some() {
             // Filtering again matters when a subscription ended while messages were under way. An
             // XSUB takes what it gets: with XPUB_MANUAL, that is not what it asked for.
-            if self.extended || self.topics.matches(message.first()) != self.invert {
-                return Some(message);
+            if self.extended || self.topics.matches(slot.first()) != self.invert {
+                return true;
             }
             pipes.counters.dropped.unwanted += 1;
         }
-        None
+        false
     }
 }
 
@@ -125,16 +126,16 @@ impl Pattern for Subscriber {
         }
     }
 
-    fn send(&mut self, pipes: &mut Pipes, message: Message) -> Result<(), SendError> {
+    fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
         if !self.extended {
-            return Err(SendError::unsupported(message));
+            return Err(SendErrorKind::Unsupported);
         }
         if self.only_first && message.len() > 1 {
             self.send_mixed(pipes, message);
             return Ok(());
         }
         let mut own = Vec::new();
-        for frame in message.into_frames() {
+        for frame in std::mem::take(message).into_frames() {
             match frame.as_bytes() {
                 [on @ (0 | 1), topic @ ..] => {
                     self.subscribe(pipes, topic, *on == 1);
@@ -148,8 +149,8 @@ impl Pattern for Subscriber {
         Ok(())
     }
 
-    fn recv(&mut self, pipes: &mut Pipes) -> Result<Option<Message>, RecvError> {
-        Ok(self.fetch(pipes))
+    fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Result<bool, RecvError> {
+        Ok(self.fetch(pipes, slot))
     }
 
     fn can_send(&mut self, _: &mut Pipes) -> bool {
@@ -157,7 +158,8 @@ impl Pattern for Subscriber {
     }
 
     fn can_recv(&mut self, pipes: &mut Pipes) -> bool {
-        self.ready = self.fetch(pipes);
+        let mut slot = Message::new();
+        self.ready = self.fetch(pipes, &mut slot).then_some(slot);
         self.ready.is_some()
     }
 

@@ -376,12 +376,19 @@ impl Core {
 
     pub(crate) fn send(
         self: &Arc<Self>,
-        message: Message,
+        mut message: Message,
         patience: Patience<'_>,
     ) -> Result<(), SendError> {
-        self.send_by(message, patience, |pattern, pipes, message| {
-            pattern.send(pipes, message)
-        })
+        self.send_from(&mut message, patience)
+            .map_err(|kind| SendError::new(kind, message))
+    }
+
+    fn send_from(
+        self: &Arc<Self>,
+        message: &mut Message,
+        patience: Patience<'_>,
+    ) -> Result<(), SendErrorKind> {
+        self.send_by(patience, |pattern, pipes| pattern.send(pipes, message))
     }
 
     /// Waits until a message that begins with `first` would be taken, as a [`send`](Self::send) of it
@@ -391,30 +398,23 @@ impl Core {
         first: &Frame,
         patience: Patience<'_>,
     ) -> Result<(), SendErrorKind> {
-        let first = Message::single(first.clone());
-        self.send_by(first, patience, |pattern, pipes, message| {
-            pattern
-                .admits(pipes, message.first())
-                .map_err(|kind| SendError::new(kind, message))
-        })
-        .map_err(|refused| refused.kind)
+        self.send_by(patience, |pattern, pipes| pattern.admits(pipes, first))
     }
 
     fn send_by(
         self: &Arc<Self>,
-        mut message: Message,
         patience: Patience<'_>,
-        mut attempt_it: impl FnMut(&mut dyn Pattern, &mut Pipes, Message) -> Result<(), SendError>,
-    ) -> Result<(), SendError> {
+        mut attempt_it: impl FnMut(&mut dyn Pattern, &mut Pipes) -> Result<(), SendErrorKind>,
+    ) -> Result<(), SendErrorKind> {
         let mut st = self.lock();
         self.look_before_send(&mut st);
         let mut attempt = None;
         let error = loop {
             if self.is_terminated() {
-                break SendError::new(SendErrorKind::Terminated, message);
+                break SendErrorKind::Terminated;
             }
             let st_mut = &mut *st;
-            match attempt_it(&mut *st_mut.pattern, &mut st_mut.pipes, message) {
+            match attempt_it(&mut *st_mut.pattern, &mut st_mut.pipes) {
                 Ok(()) => {
                     self.after_send(st_mut);
                     if let Some(attempt) = attempt {
@@ -426,19 +426,17 @@ impl Core {
                     }
                     return Ok(());
                 }
-                Err(refused) if refused.kind == SendErrorKind::WouldBlock => {
+                Err(SendErrorKind::WouldBlock) => {
                     let attempt =
                         attempt.get_or_insert_with(|| Attempt::new(patience, st.options.sndtimeo));
                     let (next, end) = self.wait(st, attempt);
                     st = next;
                     if let Some(end) = end {
-                        let kind = match end {
+                        break match end {
                             Waited::Interrupted => SendErrorKind::Interrupted,
                             _ => SendErrorKind::WouldBlock,
                         };
-                        break SendError::new(kind, refused.message);
                     }
-                    message = refused.message;
                 }
                 Err(refused) => {
                     self.settle(st_mut);
@@ -468,7 +466,9 @@ impl Core {
     }
 
     pub(crate) fn recv(self: &Arc<Self>, patience: Patience<'_>) -> Result<Message, RecvError> {
-        self.recv_by(patience, |_, message| message)
+        let mut message = Message::new();
+        self.recv_by(patience, &mut message, |_, _| {})?;
+        Ok(message)
     }
 
     /// Receives a message together with what is known of its peer, which may be gone right after.
@@ -476,18 +476,21 @@ impl Core {
         self: &Arc<Self>,
         patience: Patience<'_>,
     ) -> Result<(Message, Option<Arc<PeerInfo>>), RecvError> {
-        self.recv_by(patience, |pipes, message| {
-            let info = message.origin.and_then(|origin| pipes.peer(origin));
-            let info = info.cloned();
-            (message, info)
-        })
+        let (mut message, mut info) = (Message::new(), None);
+        self.recv_by(patience, &mut message, |pipes, message| {
+            let known = message.origin.and_then(|origin| pipes.peer(origin));
+            info = known.cloned();
+        })?;
+        Ok((message, info))
     }
 
-    fn recv_by<T>(
+    /// Receives into `slot`, and has `regard` look at the message while its pipe is surely there.
+    fn recv_by(
         self: &Arc<Self>,
         patience: Patience<'_>,
-        take: impl Fn(&Pipes, Message) -> T,
-    ) -> Result<T, RecvError> {
+        slot: &mut Message,
+        mut regard: impl FnMut(&Pipes, &Message),
+    ) -> Result<(), RecvError> {
         let mut st = self.lock();
         let mut attempt = None;
         let error = loop {
@@ -495,20 +498,22 @@ impl Core {
                 break RecvError::Terminated;
             }
             let st_mut = &mut *st;
-            let received = st_mut.pattern.recv(&mut st_mut.pipes);
-            let received = received.map(|found| found.map(|message| take(&st_mut.pipes, message)));
+            let received = st_mut.pattern.recv(&mut st_mut.pipes, slot);
+            if received == Ok(true) {
+                regard(&st_mut.pipes, slot);
+            }
             let happened = !st_mut.pipes.happened.is_empty();
             if happened {
                 self.settle(st_mut);
             }
             match received {
-                Ok(Some(taken)) => {
+                Ok(true) => {
                     self.after_recv(st_mut, attempt);
-                    return Ok(taken);
+                    return Ok(());
                 }
                 // A peer that has just gone may have left a word.
-                Ok(None) if happened => continue,
-                Ok(None) => {}
+                Ok(false) if happened => continue,
+                Ok(false) => {}
                 Err(error) => break error,
             }
             let attempt =
@@ -533,16 +538,15 @@ impl Core {
         cx: &mut TaskContext<'_>,
         slot: &mut Option<Message>,
     ) -> Poll<Result<(), SendError>> {
-        let Some(message) = slot.take() else {
+        let Some(message) = slot else {
             return Poll::Ready(Ok(()));
         };
-        match self.send(message, Patience::Task(cx.waker())) {
-            Err(refused) if refused.kind == SendErrorKind::WouldBlock => {
-                *slot = Some(refused.message);
-                Poll::Pending
-            }
-            outcome => Poll::Ready(outcome),
+        let outcome = self.send_from(message, Patience::Task(cx.waker()));
+        if outcome == Err(SendErrorKind::WouldBlock) {
+            return Poll::Pending;
         }
+        let message = slot.take().unwrap_or_default();
+        Poll::Ready(outcome.map_err(|kind| SendError::new(kind, message)))
     }
 
     pub(crate) fn poll_recv(
@@ -1021,8 +1025,9 @@ impl State {
     /// that was not all, the pipe stays unread.
     pub(super) fn consume(&mut self, id: PipeId) {
         let mut turn = 0;
-        while let Some(message) = self.pipes.recv_each(id) {
-            self.pattern.inbound(&mut self.pipes, id, message);
+        let mut message = Message::new();
+        while self.pipes.recv_each(id, &mut message) {
+            self.pattern.inbound(&mut self.pipes, id, &mut message);
             if !self.pipes.contains(id) {
                 return;
             }
