@@ -418,6 +418,9 @@ impl Listener {
                     if let Some(priority) = self.priority {
                         SockRef::from(&fd).set_priority(priority)?;
                     }
+                    if let Some(Ok(peer)) = peer.clone().map(SocketAddr::try_from) {
+                        tcp::unpace(&fd, peer);
+                    }
                     let stream = Stream {
                         fd,
                         kind: self.kind,

@@ -58,6 +58,7 @@ pub(crate) fn start_connect(
 ) -> io::Result<Connecting> {
     let fd = open(family(address))?;
     tune(&fd, options)?;
+    unpace(&fd, address);
     if let Some(source) = source {
         let local = resolve_source(source, options.ipv6)
             .map_err(|error| io::Error::new(io::ErrorKind::AddrNotAvailable, error))?
@@ -79,6 +80,21 @@ pub(crate) fn start_connect(
 /// could have sixty under way. On loopback the limit made 8-KiB messages twice as fast as well (650 instead
 /// of 250 thousand a second in one run), and 64-KiB ones by a third.
 const NOT_SENT: u32 = 128 * 1024;
+
+/// The congestion control of connections within the machine: one that does not pace, and that every Linux
+/// has.
+const UNPACED: &str = "reno";
+
+/// Takes the pacing off a connection over loopback, where nothing can be congested. Where BBR is the
+/// system's default it programs a timer for every segment; without it messages of 1 MiB are four times as
+/// fast (10.1 instead of 2.4 thousand a second, medians of three), of 64 KiB twice (113 instead of 54
+/// thousand), and the spread between runs is a tenth of what it was.
+pub(super) fn unpace(fd: &OwnedFd, peer: SocketAddr) {
+    if peer.ip().to_canonical().is_loopback() {
+        // It stays as it was where a policy forbids the change.
+        let _ = sockopt::set_tcp_congestion(fd, UNPACED);
+    }
+}
 
 /// Applies the options of a TCP socket. Linux hands them down from a listener to the
 /// connections it accepts, all but the priority, so accepting costs no further system calls, and
@@ -221,6 +237,21 @@ mod tests {
         assert_eq!(server.local_address(), endpoint);
         assert_eq!(server.peer_ip(), Some(Ipv4Addr::LOCALHOST.into()));
         exchange(&client, &server);
+    }
+
+    #[test]
+    fn connections_within_the_machine_are_not_paced() {
+        let (_, client, server) = round("tcp://127.0.0.1:*", &StreamOptions::default());
+        for end in [&client, &server] {
+            assert_eq!(sockopt::tcp_congestion(end).expect("told"), UNPACED);
+        }
+        let stranger = open(AddressFamily::INET).expect("a socket");
+        let before = sockopt::tcp_congestion(&stranger).expect("told");
+        unpace(
+            &stranger,
+            SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 1)),
+        );
+        assert_eq!(sockopt::tcp_congestion(&stranger).expect("told"), before);
     }
 
     #[test]
