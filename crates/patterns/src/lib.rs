@@ -1,0 +1,16 @@
+//! The reliable patterns of the Guide (chapter 4) as a product.
+//!
+//! Each role of a pattern is a [state machine](machine) without sockets, clock, threads or files. The
+//! [driver] runs one over [`xebec`] sockets, blocking or async; the [simulator] runs
+//! whole networks of them under faults, from a seed.
+
+#![forbid(unsafe_code)]
+
+pub mod backoff;
+pub mod driver;
+pub mod machine;
+pub mod simulator;
+
+pub use backoff::Backoff;
+pub use driver::{Driver, DriverError, Handle};
+pub use machine::{Action, Actions, Connect, Event, Link, Machine, Port, Spec, Time};
