@@ -18,7 +18,7 @@ Endpoints:
   An ENDPOINT is bound if it says so or can only mean that, and connected otherwise:
     @tcp://127.0.0.1:5555         bound: it begins with @ (as does one given to --bind)
     '>tcp://*:5555'               connected: it begins with > (as does one given to --connect)
-    tcp://*:5555, tcp://0.0.0.0:5555, tcp://[::]:5555, ipc://*
+    tcp://*:5555, tcp://0.0.0.0:5555, tcp://[::]:5555, ipc://*, tipc://<*>
                                   bound: a wildcard stands for this machine's own addresses
     tcp://127.0.0.1:*, tcp://127.0.0.1:0
                                   bound: the port is to be chosen; the choice is told
@@ -164,8 +164,8 @@ pub(crate) struct Keygen {
 /// Where to bind and connect.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Endpoints {
-    /// Where to bind or connect: tcp://HOST:PORT, ipc://PATH or inproc://NAME; wildcards are bound,
-    /// the rest connected; @ before one binds, > connects
+    /// Where to bind or connect: tcp://HOST:PORT, ipc://PATH, inproc://NAME or tipc://{TYPE,INSTANCE};
+    /// wildcards are bound, the rest connected; @ before one binds, > connects
     #[arg(value_name = "ENDPOINT", value_hint = ValueHint::Url, required_unless_present_any = ["bind", "connect", "set"])]
     pub(crate) any: Vec<String>,
     /// Bind here (repeatable)

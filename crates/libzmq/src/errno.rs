@@ -88,6 +88,8 @@ impl From<io::Error> for Errno {
             io::ErrorKind::NotFound => libc::ENOENT,
             io::ErrorKind::OutOfMemory => libc::ENOMEM,
             io::ErrorKind::PermissionDenied => libc::EACCES,
+            // A family of addresses that the kernel does not have: TIPC.
+            io::ErrorKind::Unsupported => libc::EAFNOSUPPORT,
             _ => libc::EINVAL,
         }))
     }

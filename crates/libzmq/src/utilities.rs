@@ -16,6 +16,7 @@ const VERSION: [c_int; 3] = [4, 3, 6];
 /// What `zmq_has` says yes to: transports and mechanisms beyond tcp, inproc and NULL.
 const CAPABILITIES: &[&str] = &[
     "ipc",
+    "tipc",
     "curve",
     #[cfg(feature = "draft")]
     "draft",

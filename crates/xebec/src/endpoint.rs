@@ -8,18 +8,23 @@
 //! | `tcp://eth1:0;server1:5555` | to connect: a source address, then the destination |
 //! | `ipc:///tmp/feed`, `ipc://@feed`, `ipc://*` | a socket file; a Linux abstract name; a fresh file |
 //! | `inproc://feed` | a name inside one context |
+//! | `tipc://{5555,0,100}`, `tipc://{5555,50}`, `tipc://<*>` | a service of a TIPC network; see [`TipcEndpoint`] |
 //!
 //! Parsing looks at the text alone: whether a host, an interface or a path exists is for
 //! `transport` to find out. `Display` prints the canonical form, which parses to an equal value,
 //! so that `unbind` and `disconnect` can compare endpoints however they were written.
-//! The forms follow the manual pages zmq_tcp(7), zmq_ipc(7) and zmq_inproc(7); ports with trailing
+//! The forms follow the manual pages zmq_tcp(7), zmq_ipc(7), zmq_inproc(7) and zmq_tipc(7); ports with trailing
 //! garbage and numeric host names that are no address are refused here.
+
+mod tipc;
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+pub use tipc::{TipcEndpoint, TipcNode};
 
 /// The most bytes a path or an abstract name may have: `sun_path` less one for its zero byte.
 pub(crate) const MAX_PATH: usize = 107;
@@ -37,6 +42,8 @@ pub enum Endpoint {
     Ipc(IpcEndpoint),
     /// `inproc://name`; the name.
     Inproc(String),
+    /// `tipc://{type,instance}` and other forms.
+    Tipc(TipcEndpoint),
 }
 
 /// A TCP endpoint.
@@ -109,7 +116,7 @@ pub struct EndpointError {
 pub enum EndpointErrorKind {
     /// There is no `transport://` in front.
     NoTransport,
-    /// The transport is none of tcp, ipc and inproc (EPROTONOSUPPORT in the C API).
+    /// The transport is none of tcp, ipc, inproc and tipc (EPROTONOSUPPORT in the C API).
     UnknownTransport,
     /// Nothing follows the transport.
     NoAddress,
@@ -133,10 +140,20 @@ pub enum EndpointErrorKind {
     NameTooLong,
     /// A zero byte in a path or a name.
     ZeroByte,
+    /// No TIPC address: braces around two or three numbers, or a port identity.
+    Tipc,
+    /// A type of service below 64, which is TIPC's own.
+    TipcService,
     /// A wildcard in an endpoint to connect to.
     ConnectToAny,
     /// A source address in an endpoint to bind.
     BindWithSource,
+    /// A range of TIPC instances in an endpoint to connect to.
+    ConnectToRange,
+    /// The port identity of a TIPC socket in an endpoint to bind.
+    BindToPort,
+    /// A part of the TIPC network in an endpoint to bind.
+    BindToDomain,
 }
 
 impl Endpoint {
@@ -148,12 +165,13 @@ impl Endpoint {
         })
     }
 
-    /// Says whether a socket can be connected to this endpoint: not if it has a wildcard.
+    /// Says whether a socket can be connected to this endpoint: not if it has a wildcard or a range.
     pub(crate) fn check_connect(&self) -> Result<(), EndpointError> {
         let any = match self {
             Endpoint::Tcp(tcp) => tcp.host == Host::Any || tcp.port == Port::Any,
             Endpoint::Ipc(ipc) => *ipc == IpcEndpoint::Wildcard,
             Endpoint::Inproc(_) => false,
+            Endpoint::Tipc(tipc) => return tipc.check_connect().map_err(|kind| self.error(kind)),
         };
         if any {
             Err(self.error(EndpointErrorKind::ConnectToAny))
@@ -162,12 +180,13 @@ impl Endpoint {
         }
     }
 
-    /// Says whether a socket can be bound to this endpoint: not if it has a source address.
+    /// Says whether a socket can be bound to this endpoint: not if it says where the peer is.
     pub(crate) fn check_bind(&self) -> Result<(), EndpointError> {
         match self {
             Endpoint::Tcp(TcpEndpoint {
                 source: Some(_), ..
             }) => Err(self.error(EndpointErrorKind::BindWithSource)),
+            Endpoint::Tipc(tipc) => tipc.check_bind().map_err(|kind| self.error(kind)),
             _ => Ok(()),
         }
     }
@@ -192,7 +211,7 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, EndpointErrorKind> {
     let (transport, address) = text
         .split_once("://")
         .ok_or(EndpointErrorKind::NoTransport)?;
-    if !matches!(transport, "tcp" | "ipc" | "inproc") {
+    if !matches!(transport, "tcp" | "ipc" | "inproc" | "tipc") {
         return Err(EndpointErrorKind::UnknownTransport);
     }
     if address.is_empty() {
@@ -201,6 +220,7 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, EndpointErrorKind> {
     match transport {
         "tcp" => parse_tcp(address).map(Endpoint::Tcp),
         "ipc" => parse_ipc(address).map(Endpoint::Ipc),
+        "tipc" => TipcEndpoint::parse(address).map(Endpoint::Tipc),
         _ => parse_inproc(address).map(Endpoint::Inproc),
     }
 }
@@ -329,6 +349,7 @@ impl fmt::Display for Endpoint {
             Endpoint::Tcp(tcp) => tcp.fmt(f),
             Endpoint::Ipc(ipc) => ipc.fmt(f),
             Endpoint::Inproc(name) => write!(f, "inproc://{name}"),
+            Endpoint::Tipc(tipc) => tipc.fmt(f),
         }
     }
 }
@@ -412,10 +433,10 @@ impl fmt::Display for EndpointErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoTransport => {
-                "names no transport: write transport://address, with tcp, ipc or inproc"
+                "names no transport: write transport://address, with tcp, ipc, inproc or tipc"
             }
-            Self::UnknownTransport => "names an unknown transport: use tcp, ipc or inproc",
-            Self::NoAddress => "has no address: give host:port for tcp, a path for ipc, a name for inproc",
+            Self::UnknownTransport => "names an unknown transport: use tcp, ipc, inproc or tipc",
+            Self::NoAddress => "has no address: give host:port for tcp, a path for ipc, a name for inproc, {type,instance} for tipc",
             Self::NoHost => "has no host: give a host name or an address, or * to bind all interfaces",
             Self::NoPort => "has no port: add one, as in tcp://host:5555",
             Self::Port => "has a bad port: give a number up to 65535, or * to bind any free port",
@@ -426,11 +447,24 @@ impl fmt::Display for EndpointErrorKind {
             Self::PathTooLong => "has a path of more than 107 bytes, the system's limit: choose a shorter one",
             Self::NameTooLong => "has a name of more than 256 bytes: choose a shorter one",
             Self::ZeroByte => "has a zero byte in its path: leave it out",
+            Self::Tipc => {
+                "has a bad TIPC address: write {type,instance}, {type,lower,upper} or <zone.cluster.node:number>"
+            }
+            Self::TipcService => "has a type of service that is TIPC's own: take one from 64 on",
             Self::ConnectToAny => {
                 "cannot be connected to, for * stands for something only when binding: name the peer"
             }
             Self::BindWithSource => {
                 "cannot be bound, for only a connection has a source: leave out what is before the `;`"
+            }
+            Self::ConnectToRange => {
+                "cannot be connected to, for it is a range: choose an instance, as in tipc://{5555,50}"
+            }
+            Self::BindToPort => {
+                "cannot be bound, for the system gives the port identities: bind tipc://<*> or a service"
+            }
+            Self::BindToDomain => {
+                "cannot be bound, for a service is where its listener is: leave out what is from the `@` on"
             }
         })
     }
@@ -496,6 +530,14 @@ mod tests {
         ipc_abstract_longest: format!("ipc://@{}", "x".repeat(107)) => format!("ipc://@{}", "x".repeat(107));
         inproc: "inproc://#1" => "inproc://#1";
         inproc_anything: "inproc://tcp://*:1 \0é" => "inproc://tcp://*:1 \0é";
+        tipc_service: "tipc://{5555,50}" => "tipc://{5555, 50}";
+        tipc_spaces: "tipc://{ 5555,  050}" => "tipc://{5555, 50}";
+        tipc_everywhere: "tipc://{5555,50}@0.0.0" => "tipc://{5555, 50}";
+        tipc_domain: "tipc://{64,4294967295}@1.2.3" => "tipc://{64, 4294967295}@1.2.3";
+        tipc_range: "tipc://{5555,0,100}" => "tipc://{5555, 0, 100}";
+        tipc_range_of_one: "tipc://{5555,7,7}" => "tipc://{5555, 7, 7}";
+        tipc_port: "tipc://<255.4095.4095:123123>" => "tipc://<255.4095.4095:123123>";
+        tipc_any: "tipc://<*>" => "tipc://<*>";
         inproc_longest: format!("inproc://{}", "x".repeat(256)) => format!("inproc://{}", "x".repeat(256));
     }
 
@@ -559,6 +601,34 @@ mod tests {
             ("tcp://[fe80::1%a%b]:5555", Bad::Zone),
             ("ipc:///tmp/a\0b", Bad::ZeroByte),
             ("ipc://@a\0b", Bad::ZeroByte),
+            ("tipc://", Bad::NoAddress),
+            ("tipc://5555,50", Bad::Tipc),
+            ("tipc://{}", Bad::Tipc),
+            ("tipc://{5555}", Bad::Tipc),
+            ("tipc://{5555,}", Bad::Tipc),
+            ("tipc://{5555,0", Bad::Tipc),
+            ("tipc://{5555,0}x", Bad::Tipc),
+            ("tipc://{5555,-1}", Bad::Tipc),
+            ("tipc://{5555,+1}", Bad::Tipc),
+            ("tipc://{5555,0 }", Bad::Tipc),
+            ("tipc://{5555,4294967296}", Bad::Tipc),
+            ("tipc://{5555,2,1}", Bad::Tipc),
+            ("tipc://{5555,1,2,3}", Bad::Tipc),
+            ("tipc://{5555,1,2}@1.1.1", Bad::Tipc),
+            ("tipc://{5555,1}@", Bad::Tipc),
+            ("tipc://{5555,1}@1.1", Bad::Tipc),
+            ("tipc://{5555,1}@1.1.1.1", Bad::Tipc),
+            ("tipc://{5555,1}@256.1.1", Bad::Tipc),
+            ("tipc://{5555,1}@1.4096.1", Bad::Tipc),
+            ("tipc://{5555,1}@1.1.4096", Bad::Tipc),
+            ("tipc://{63,1}", Bad::TipcService),
+            ("tipc://{0,1,2}", Bad::TipcService),
+            ("tipc://<1.1.1>", Bad::Tipc),
+            ("tipc://<1.1.1:>", Bad::Tipc),
+            ("tipc://<1.1:1>", Bad::Tipc),
+            ("tipc://<*", Bad::Tipc),
+            ("tipc://*", Bad::Tipc),
+            ("tipc://<*>x", Bad::Tipc),
         ];
         for (text, kind) in cases {
             let error = Endpoint::parse(text).expect_err(text);
@@ -598,6 +668,18 @@ mod tests {
         assert_eq!(check("ipc://*"), (None, Some(Bad::ConnectToAny)));
         assert_eq!(check("ipc://@x"), (None, None));
         assert_eq!(check("inproc://*"), (None, None));
+        assert_eq!(check("tipc://{5555,1}"), (None, None));
+        assert_eq!(check("tipc://{5555,1,1}"), (None, None));
+        assert_eq!(
+            check("tipc://{5555,1,2}"),
+            (None, Some(Bad::ConnectToRange))
+        );
+        assert_eq!(
+            check("tipc://{5555,1}@1.1.1"),
+            (Some(Bad::BindToDomain), None)
+        );
+        assert_eq!(check("tipc://<1.1.1:1>"), (Some(Bad::BindToPort), None));
+        assert_eq!(check("tipc://<*>"), (None, Some(Bad::ConnectToAny)));
     }
 
     #[test]
@@ -605,7 +687,7 @@ mod tests {
         let message = |text: &str| Endpoint::parse(text).expect_err(text).to_string();
         assert_eq!(
             message("udp://x:1"),
-            "endpoint `udp://x:1` names an unknown transport: use tcp, ipc or inproc"
+            "endpoint `udp://x:1` names an unknown transport: use tcp, ipc, inproc or tipc"
         );
         assert_eq!(
             message("tcp://localhost"),
@@ -621,15 +703,24 @@ mod tests {
             Just("tcp://".to_owned()),
             Just("ipc://".to_owned()),
             Just("inproc://".to_owned()),
+            Just("tipc://".to_owned()),
+            Just("{5555,".to_owned()),
+            Just("@1.1.1".to_owned()),
             Just("127.0.0.1".to_owned()),
             Just("[fe80::1".to_owned()),
             Just("%eth0]".to_owned()),
             Just("65535".to_owned()),
-            "[]@*!:;%./\\[0-9a-fx-]{1,4}",
+            "[]{}<>,@*!:;%./\\[0-9a-fx-]{1,4}",
             ".{0,8}",
         ];
         (
-            prop_oneof![Just("tcp://"), Just("ipc://"), Just("inproc://"), Just("")],
+            prop_oneof![
+                Just("tcp://"),
+                Just("ipc://"),
+                Just("inproc://"),
+                Just("tipc://"),
+                Just("")
+            ],
             prop::collection::vec(part, 0..8),
         )
             .prop_map(|(transport, parts)| transport.to_owned() + &parts.concat())

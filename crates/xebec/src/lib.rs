@@ -34,10 +34,11 @@
 //! several sockets, descriptors and timers; [`proxy`](proxy()) joins two sockets into a device.
 //!
 //! # What is not there yet
-//! The GSSAPI mechanism, DGRAM sockets, and transports other than tcp, ipc and inproc. Options that belong to them are refused, never ignored, but for those of
+//! The GSSAPI mechanism, DGRAM sockets, and transports other than tcp, ipc, inproc and tipc. Options that belong to them are refused, never ignored, but for those of
 //! multicast, which are kept for the transports to come.
 
-#![forbid(unsafe_code)]
+// Two places in `sys` are allowed it.
+#![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
@@ -69,7 +70,8 @@ pub use auth::{AuthError, AuthStats, Authenticator, Decision, Policy, PolicyErro
 pub use bytes::Bytes;
 pub use context::{Context, ContextBuilder};
 pub use endpoint::{
-    Endpoint, EndpointError, EndpointErrorKind, Host, IpcEndpoint, Port, TcpEndpoint, Zone,
+    Endpoint, EndpointError, EndpointErrorKind, Host, IpcEndpoint, Port, TcpEndpoint, TipcEndpoint,
+    TipcNode, Zone,
 };
 pub use error::{
     AddressError, AddressErrorKind, GroupError, RecvError, SendError, SendErrorKind, SocketError,

@@ -1,8 +1,10 @@
 //! The few things asked of the operating system that are not transports: readiness sets and wake-ups.
 //!
-//! Everything goes through `rustix`, so there is no unsafe code here. An [`EventSet`] is an epoll
-//! instance; sets nest, which is what makes handing a whole socket over from one thread to
-//! another a single system call (see `lease`).
+//! Everything goes through `rustix`. An [`EventSet`] is an epoll instance; sets nest, which is what
+//! makes handing a whole socket over from one thread to another a single system call (see `lease`).
+//!
+//! The crate's only unsafe code is at the end: socket addresses of a family that `rustix` has no
+//! type for, from and to the bytes of their C structure.
 
 use std::cell::RefCell;
 use std::io;
@@ -12,6 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll};
+use rustix::net::SocketAddrAny;
+use rustix::net::addr::SocketAddrStorage;
 use rustix::process::Pid;
 
 /// What happened to a descriptor of an [`EventSet`].
@@ -221,4 +225,25 @@ fn timespec(duration: Duration) -> Timespec {
         tv_sec: duration.as_secs().min(1 << 40) as i64,
         tv_nsec: duration.subsec_nanos().into(),
     }
+}
+
+/// A socket address of any family, from its C structure: in the first two bytes the family.
+///
+/// An address that makes no sense is the system's to refuse.
+#[expect(unsafe_code, reason = "rustix reads foreign addresses by pointer only")]
+pub(crate) fn foreign_address(bytes: &[u8; 16]) -> SocketAddrAny {
+    let storage = bytes.as_ptr().cast::<SocketAddrStorage>();
+    // SAFETY: all 16 bytes behind the pointer are initialized and borrowed for the call, which copies
+    // just them, byte by byte, so that their alignment does not matter. 16 is more than the family's
+    // two and less than the 128 of a `sockaddr_storage`, whose bytes may have any value.
+    unsafe { SocketAddrAny::read(storage, bytes.len() as u32) }
+}
+
+/// The bytes of an address's C structure.
+#[expect(unsafe_code, reason = "rustix shows foreign addresses by pointer only")]
+pub(crate) fn address_bytes(address: &SocketAddrAny) -> &[u8] {
+    let bytes = address.as_ptr().cast::<u8>();
+    // SAFETY: the pointer is to storage inside `address`, which the result borrows, and its first
+    // `addr_len` bytes are initialized, by the invariant of the type.
+    unsafe { std::slice::from_raw_parts(bytes, address.addr_len() as usize) }
 }

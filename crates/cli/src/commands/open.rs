@@ -41,6 +41,7 @@ pub(super) fn place(argument: &str) -> Place {
     let (transport, address) = argument.split_once("://").unwrap_or(("", argument));
     let wildcard = match transport {
         "ipc" => address == "*",
+        "tipc" => address == "<*>",
         "inproc" => false,
         _ => {
             let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
@@ -296,6 +297,7 @@ mod tests {
             "tcp://127.0.0.1:*",
             "tcp://127.0.0.1:0",
             "ipc://*",
+            "tipc://<*>",
         ];
         for endpoint in bound {
             assert_eq!(place(endpoint), Place::Bind(endpoint.into()));
@@ -308,6 +310,7 @@ mod tests {
             "ipc:///tmp/a",
             "ipc://@abstract",
             "inproc://a",
+            "tipc://{5555,50}",
             "nonsense",
         ];
         for endpoint in connected {

@@ -153,7 +153,7 @@ pub enum Effect {
     Now,
     /// For what is bound or connected afterwards.
     Next,
-    /// Until the socket is first bound or connected over tcp or ipc, or the context's first socket is
+    /// Until the socket is first bound or connected over tcp, ipc or tipc, or the context's first socket is
     /// made: then it is fixed.
     Early,
 }
@@ -697,8 +697,8 @@ option_table! {
         /// libzmq's, is the size from which small messages got no faster.
         "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = BATCH,
             { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
-        /// A socket that is already bound and listens, for the next bind to tcp or ipc, which uses it
-        /// up.
+        /// A socket that is already bound and listens, for the next bind to tcp, ipc or
+        /// tipc, which uses it up.
         "ZMQ_USE_FD" 89 => use_fd(impl Into<ListeningFd>): ListeningFd = ListeningFd::NONE,
             { valid: range(-1, -1), none: Some(("none", -1)), };
         /// Accept tcp connections only from these addresses, if there are any.

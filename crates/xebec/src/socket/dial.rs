@@ -5,7 +5,7 @@
 //! the proxy says so.
 
 use super::core::{Core, Phase, State, Token};
-use super::links::stream_options;
+use super::links::{listen_error, stream_options};
 use super::timers::Alarm;
 use crate::conn::Broken;
 use crate::endpoint::{Endpoint, Host, TcpEndpoint};
@@ -15,7 +15,7 @@ use crate::options::{Options, ReconnectStop};
 use crate::pipe::{PeerInfo, PipeId};
 use crate::transport::resolve::{ResolveError, ResolveJob, resolve_now};
 use crate::transport::socks::{Destination, Socks};
-use crate::transport::{self, Connecting};
+use crate::transport::{self, Connecting, ListenError};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,6 +79,12 @@ impl Core {
             return self.connect_inproc(name, text);
         }
         self.check_transport(&endpoint, text)?;
+        if let Endpoint::Tipc(_) = endpoint
+            && let Err(error) = transport::tipc::check()
+            && transport::tipc::is_missing(&error)
+        {
+            return Err(fail(listen_error(ListenError::Tipc(error))));
+        }
         let mut guard = self.lock();
         let st = &mut *guard;
         st.last_endpoint = Some(endpoint.to_string());
@@ -198,6 +204,9 @@ impl Core {
                 Ok(started.through(ask_proxy(all, tcp)))
             }),
             Endpoint::Ipc(ipc) => (!again).then(|| transport::ipc::start_connect(ipc, &options)),
+            Endpoint::Tipc(tipc) => {
+                (!again).then(|| transport::tipc::start_connect(tipc, &options))
+            }
             Endpoint::Inproc(_) => None,
         };
         match started {

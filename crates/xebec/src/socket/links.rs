@@ -376,7 +376,7 @@ fn canonical(text: &str) -> Result<String, AddressError> {
     }
 }
 
-fn listen_error(error: ListenError) -> AddressErrorKind {
+pub(super) fn listen_error(error: ListenError) -> AddressErrorKind {
     match error {
         ListenError::Endpoint(error) => AddressErrorKind::Malformed(error),
         ListenError::Resolve(error) => AddressErrorKind::Resolve(error),
@@ -461,6 +461,9 @@ fn refusal(options: &Options, stream: &Stream) -> Option<&'static str> {
         let listed = |address| filters.iter().any(|filter| filter.contains(address));
         let accepted = filters.is_empty() || address.is_some_and(listed);
         return (!accepted).then_some("TCP_ACCEPT_FILTER does not list the peer's address");
+    }
+    if stream.kind() != Kind::Ipc {
+        return None;
     }
     let (users, groups) = (&options.ipc_filter_uid, &options.ipc_filter_gid);
     let processes = &options.ipc_filter_pid;

@@ -80,8 +80,8 @@ impl Socket {
     // ---- endpoints ----
 
     /// Accepts connections at an endpoint (`zmq_bind`): `tcp://127.0.0.1:5555`, `tcp://*:*`,
-    /// `tcp://eth0:5555`, `ipc:///tmp/feed`, `ipc://@name`, `ipc://*`, `inproc://name`. Returns
-    /// the endpoint as it turned out, with the real port or path.
+    /// `tcp://eth0:5555`, `ipc:///tmp/feed`, `ipc://@name`, `ipc://*`, `inproc://name`,
+    /// `tipc://{5555,0,100}`. Returns the endpoint as it turned out, with the real port or path.
     ///
     /// # Errors
     /// Tells what is wrong with the endpoint or who has it. A host name that has to be looked up

@@ -1,4 +1,4 @@
-//! Streams of bytes between peers: TCP and Unix-domain sockets, listening, connecting, connected.
+//! Streams of bytes between peers: TCP, Unix-domain and TIPC sockets, listening, connecting, connected.
 //!
 //! What lives here sees bytes and descriptors, never socket types or messages. Nothing blocks, but
 //! for [`Listener::bind`] to a host name, which asks the name server; every descriptor is
@@ -6,7 +6,7 @@
 //! elsewhere; each type lends its descriptor through `AsFd`.
 //!
 //! * [`Listener`]: bound to an endpoint, accepts [`Stream`]s.
-//! * `tcp::start_connect`, `ipc::start_connect`: one attempt at one address, as [`Connecting`].
+//! * `start_connect` of `tcp`, `ipc` and `tipc`: one attempt at one address, as [`Connecting`].
 //! * [`socks`]: what is said to a proxy that connects for us, without I/O.
 //! * [`resolve`]: from host names and interfaces to addresses; [`interface`] serves it.
 
@@ -15,6 +15,7 @@ pub(crate) mod ipc;
 pub(crate) mod resolve;
 pub(crate) mod socks;
 pub(crate) mod tcp;
+pub(crate) mod tipc;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -91,6 +92,18 @@ impl Default for StreamOptions {
 pub(crate) enum Kind {
     Tcp,
     Ipc,
+    Tipc,
+}
+
+impl Kind {
+    /// What stands for an end of a connection that is gone.
+    fn nowhere(self) -> &'static str {
+        match self {
+            Kind::Tcp => "tcp://*:*",
+            Kind::Ipc => "ipc://*",
+            Kind::Tipc => "tipc://<*>",
+        }
+    }
 }
 
 /// The number of a descriptor, for events.
@@ -135,17 +148,17 @@ impl Stream {
         })
     }
 
-    /// Who is at the other end: `tcp://1.2.3.4:5678`, `ipc:///path`, or the process that connected
-    /// to our socket file, as `ipc://[pid 1234]`.
+    /// Who is at the other end: `tcp://1.2.3.4:5678`, `ipc:///path`, the process that connected
+    /// to our socket file, as `ipc://[pid 1234]`, or a port identity, `tipc://<1.1.1:1234>`.
     pub(crate) fn peer_address(&self) -> String {
         let named = rustix::net::getpeername(&self.fd).ok().flatten();
         match (named.and_then(|address| address_text(&address)), self.kind) {
             (Some(text), _) => text,
-            (None, Kind::Tcp) => "tcp://*:*".to_owned(),
             (None, Kind::Ipc) => match self.peer_credentials() {
                 Ok(peer) => format!("ipc://[pid {}]", peer.pid),
-                Err(_) => "ipc://*".to_owned(),
+                Err(_) => Kind::Ipc.nowhere().to_owned(),
             },
+            (None, kind) => kind.nowhere().to_owned(),
         }
     }
 
@@ -155,12 +168,12 @@ impl Stream {
         named
             .and_then(|address| address_text(&address))
             .unwrap_or_else(|| match self.kind {
-                Kind::Tcp => "tcp://*:*".to_owned(),
                 Kind::Ipc => format!("ipc://[pid {}]", rustix::process::getpid()),
+                kind => kind.nowhere().to_owned(),
             })
     }
 
-    /// The peer's IP address; `None` for ipc.
+    /// The peer's IP address; `None` for ipc and tipc.
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
         let address = rustix::net::getpeername(&self.fd).ok().flatten()?;
         SocketAddr::try_from(address)
@@ -169,11 +182,11 @@ impl Stream {
     }
 
     /// Where the peer is, without a port, as ZAP and `zmq_msg_gets` tell it: an IP address, or for
-    /// ipc what libzmq makes of the process.
+    /// ipc what libzmq makes of the process; nothing for tipc, as there.
     pub(crate) fn peer_host(&self) -> String {
         match (self.peer_ip(), self.kind) {
             (Some(address), _) => address.to_string(),
-            (None, Kind::Tcp) => String::new(),
+            (None, Kind::Tcp | Kind::Tipc) => String::new(),
             (None, Kind::Ipc) => match self.peer_credentials() {
                 Ok(peer) => format!("localhost:{}:{}:{}", peer.uid, peer.gid, peer.pid),
                 Err(_) => "localhost".to_owned(),
@@ -219,8 +232,13 @@ impl Stream {
 
     /// Says that nothing more will be written; the peer reads the end after what was.
     pub(crate) fn shutdown_write(&self) {
+        // TIPC has no half of it. Its peer reads what was written all the same.
+        let how = match self.kind {
+            Kind::Tipc => Shutdown::Both,
+            _ => Shutdown::Write,
+        };
         // Fails only if the stream has ended already.
-        let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+        let _ = rustix::net::shutdown(&self.fd, how);
     }
 
     #[cfg(test)]
@@ -342,7 +360,7 @@ impl Listener {
     pub(crate) fn bind(endpoint: &Endpoint, options: &StreamOptions) -> Result<Self, ListenError> {
         endpoint.check_bind().map_err(ListenError::Endpoint)?;
         match endpoint {
-            Endpoint::Tcp(_) | Endpoint::Ipc(_) if options.use_fd.is_some() => {
+            Endpoint::Tcp(_) | Endpoint::Ipc(_) | Endpoint::Tipc(_) if options.use_fd.is_some() => {
                 Self::adopt(endpoint, options)
             }
             Endpoint::Tcp(tcp) => {
@@ -355,6 +373,10 @@ impl Listener {
                     file,
                     ..Self::new(fd, Kind::Ipc, endpoint, options)
                 })
+            }
+            Endpoint::Tipc(tipc) => {
+                let (fd, endpoint) = tipc::listen(tipc, options).map_err(ListenError::Tipc)?;
+                Ok(Self::new(fd, Kind::Tipc, endpoint, options))
             }
             // There is nothing to listen on: peers meet inside the context.
             Endpoint::Inproc(_) => Err(ListenError::Tcp(io::ErrorKind::Unsupported.into())),
@@ -374,15 +396,19 @@ impl Listener {
 
     /// Takes the application's own listening socket; the socket file, if any, is its own as well.
     fn adopt(endpoint: &Endpoint, options: &StreamOptions) -> Result<Self, ListenError> {
-        let kind = if matches!(endpoint, Endpoint::Ipc(_)) {
-            Kind::Ipc
-        } else {
-            Kind::Tcp
+        let kind = match endpoint {
+            Endpoint::Ipc(_) => Kind::Ipc,
+            Endpoint::Tipc(_) => Kind::Tipc,
+            _ => Kind::Tcp,
         };
         let adopt = || {
             let fd = options.use_fd.as_ref().ok_or(Errno::BADF)?.try_clone()?;
-            let unix = sockopt::socket_domain(&fd)? == AddressFamily::UNIX;
-            if !sockopt::socket_acceptconn(&fd)? || unix != (kind == Kind::Ipc) {
+            let found = match sockopt::socket_domain(&fd)? {
+                AddressFamily::UNIX => Kind::Ipc,
+                AddressFamily::TIPC => Kind::Tipc,
+                _ => Kind::Tcp,
+            };
+            if !sockopt::socket_acceptconn(&fd)? || found != kind {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
                     "USE_FD holds no socket that listens at such an endpoint",
@@ -391,7 +417,7 @@ impl Listener {
             rustix::io::ioctl_fionbio(&fd, true)?;
             match kind {
                 Kind::Tcp => tcp::tune(&fd, options)?,
-                Kind::Ipc => tune(&fd, options)?,
+                Kind::Ipc | Kind::Tipc => tune(&fd, options)?,
             }
             let text = address_text(&rustix::net::getsockname(&fd)?);
             let endpoint = text.unwrap_or_else(|| endpoint.to_string());
@@ -400,6 +426,7 @@ impl Listener {
         adopt().map_err(|error| match kind {
             Kind::Tcp => ListenError::Tcp(error),
             Kind::Ipc => ListenError::Ipc(error),
+            Kind::Tipc => ListenError::Tipc(error),
         })
     }
 
@@ -466,6 +493,8 @@ pub(crate) enum ListenError {
     Tcp(io::Error),
     /// The system refused an ipc endpoint.
     Ipc(io::Error),
+    /// The system refused a TIPC endpoint.
+    Tipc(io::Error),
 }
 
 impl ListenError {
@@ -475,7 +504,8 @@ impl ListenError {
             Self::Endpoint(_) => io::ErrorKind::InvalidInput,
             Self::Resolve(_) => io::ErrorKind::AddrNotAvailable,
             Self::NotASocket(_) => io::ErrorKind::AddrInUse,
-            Self::Tcp(error) | Self::Ipc(error) => error.kind(),
+            Self::Tipc(error) if tipc::is_missing(error) => io::ErrorKind::Unsupported,
+            Self::Tcp(error) | Self::Ipc(error) | Self::Tipc(error) => error.kind(),
         }
     }
 
@@ -485,7 +515,9 @@ impl ListenError {
             Self::Endpoint(_) => Errno::INVAL.raw_os_error(),
             Self::Resolve(_) => Errno::NODEV.raw_os_error(),
             Self::NotASocket(_) => Errno::ADDRINUSE.raw_os_error(),
-            Self::Tcp(error) | Self::Ipc(error) => error.raw_os_error().unwrap_or(0),
+            Self::Tcp(error) | Self::Ipc(error) | Self::Tipc(error) => {
+                error.raw_os_error().unwrap_or(0)
+            }
         };
         errno.unsigned_abs().into()
     }
@@ -516,6 +548,10 @@ impl fmt::Display for ListenError {
                 PermissionDenied => "the directory may not be written to: choose another",
                 _ => return write!(f, "{error}: check the path and the socket's options"),
             },
+            Self::Tipc(error) if tipc::is_missing(error) => tipc::MISSING,
+            Self::Tipc(error) => {
+                return write!(f, "{error}: check the address and the socket's options");
+            }
         })
     }
 }
@@ -575,6 +611,9 @@ fn address_text(address: &SocketAddrAny) -> Option<String> {
     if let Ok(address) = SocketAddr::try_from(address.clone()) {
         return Some(tcp::address_text(address));
     }
+    if address.address_family() == AddressFamily::TIPC {
+        return tipc::address_text(address);
+    }
     ipc::address_text(&SocketAddrUnix::try_from(address.clone()).ok()?)
 }
 
@@ -630,6 +669,7 @@ mod tests {
                 )?)
             }
             Endpoint::Ipc(path) => finish(ipc::start_connect(&path, options)?),
+            Endpoint::Tipc(tipc) => finish(tipc::start_connect(&tipc, options)?),
             Endpoint::Inproc(_) => unreachable!("no stream"),
         }
     }
