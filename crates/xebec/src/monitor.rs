@@ -52,7 +52,8 @@ pub enum EventKind {
     /// The peer was refused, or refused this side, by authentication.
     HandshakeFailedAuth,
     /// How many messages are in a connection's queues, told when the C API asks for it
-    /// (`zmq_socket_monitor_pipes_stats`).
+    /// (`zmq_socket_monitor_pipes_stats`), in libzmq's way: those that have left count until half the
+    /// high-water mark has. [`Socket::stats`](crate::Socket::stats) has the exact numbers.
     PipesStats,
 }
 

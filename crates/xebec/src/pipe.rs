@@ -256,6 +256,29 @@ impl Pipe {
         }
     }
 
+    /// Whether another message may queue for a connection. In C, where the kernel takes no more, room
+    /// comes in halves of the mark, as over inproc: libzmq's programs count on it.
+    fn is_below_mark(&self) -> bool {
+        let queued = self.queued_out();
+        let halves = self.options.are_for_c() && self.conn().is_some_and(|conn| !conn.writable);
+        queued < self.sndhwm
+            && (!halves
+                || by_halves(queued, self.traffic.messages_out, self.sndhwm) < self.sndhwm as u64)
+    }
+
+    /// Messages accepted and not yet handed on, and messages received and not yet taken, as the C
+    /// interface tells them: what has left a queue counts in steps of half the high-water mark.
+    pub(crate) fn queued_by_halves(&mut self) -> (u64, u64) {
+        let traffic = self.traffic;
+        let out = match &mut self.link {
+            Link::Inproc(end) => end.under_way() as u64,
+            _ => by_halves(self.queued_out(), traffic.messages_out, self.sndhwm),
+        };
+        let queued_in = self.queued_in();
+        let all_in = traffic.messages_in + queued_in as u64;
+        (out, by_halves(queued_in, all_in, self.rcvhwm))
+    }
+
     /// It leads to a socket of this context, or did.
     pub(crate) fn is_inproc(&self) -> bool {
         self.dialer.is_none() && self.listener.is_none_or(|index| index == usize::MAX)
@@ -294,6 +317,17 @@ fn take_into(slot: &mut Message, found: Option<Message>) -> bool {
 /// A high-water mark, where 0 stands for no limit.
 fn mark(hwm: usize) -> usize {
     if hwm == 0 { usize::MAX } else { hwm }
+}
+
+/// How many messages a queue has where whoever takes them says so once for every half of the
+/// high-water mark, as in libzmq: `queued` of `all` that ever came are left.
+fn by_halves(queued: usize, all: u64, mark: usize) -> u64 {
+    let queued = queued as u64;
+    match mark {
+        // Nobody would say so, ever.
+        usize::MAX => queued,
+        _ => queued + all.saturating_sub(queued) % mark.div_ceil(2) as u64,
+    }
 }
 
 /// What happened to a pipe while a pattern was using it.
@@ -498,15 +532,15 @@ impl Pipes {
             Link::Down => !pipe.options.immediate && pipe.outq.len() < pipe.sndhwm,
             Link::Inproc(end) => end.is_open() && end.has_room(),
             Link::Wire(conn) => {
-                if pipe.outq.len() + conn.unwritten_messages() < pipe.sndhwm {
+                if conn.writable && pipe.outq.len() + conn.unwritten_messages() < pipe.sndhwm {
                     return true;
                 }
                 if !conn.writable || conn.in_handshake() {
-                    return false;
+                    return pipe.is_below_mark();
                 }
                 // Full, but only because output waited for company.
                 self.flush(id);
-                self.slab[id].queued_out() < self.slab[id].sndhwm
+                self.slab[id].is_below_mark()
             }
         }
     }
@@ -515,9 +549,7 @@ impl Pipes {
     pub(crate) fn has_room(&mut self, id: PipeId) -> bool {
         let pipe = &self.slab[id];
         match pipe.link {
-            Link::Wire(_) if !pipe.conflate && !pipe.ending && !pipe.failed => {
-                pipe.queued_out() < pipe.sndhwm
-            }
+            Link::Wire(_) if !pipe.conflate && !pipe.ending && !pipe.failed => pipe.is_below_mark(),
             _ => self.can_send(id),
         }
     }
@@ -953,6 +985,35 @@ impl Pipes {
                 past.find(|(known, _)| *known == connection)
                     .map(|(_, info)| info)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_halves;
+
+    #[test]
+    fn what_has_left_counts_until_half_the_mark_has() {
+        // Queued, ever accepted, the mark; what libzmq says.
+        for (queued, all, mark, told) in [
+            (0, 0, 500, 0),
+            (3, 3, 500, 3),
+            (0, 249, 500, 249),
+            (0, 250, 500, 0),
+            (464, 1000, 500, 500),
+            (499, 1000, 500, 500),
+            (500, 1000, 500, 500),
+            (0, 1000, 500, 0),
+            (0, 1, 1, 0),
+            (1, 4, 3, 2),
+            (7, 1000, usize::MAX, 7),
+        ] {
+            assert_eq!(
+                by_halves(queued, all, mark),
+                told,
+                "{queued} of {all}, {mark}"
+            );
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::*;
 use xebec::{
     Context, OPTIONS, OptionError, Options, Role, Socket,
@@ -22,8 +24,15 @@ fn set_int(socket: &Socket, number: i32, value: i32) {
     socket.set_c(number, &value.to_ne_bytes()).unwrap();
 }
 
+/// Nothing that is under way takes so long; if it did, the test would still hold.
+const QUIET: Duration = Duration::from_millis(200);
+
 const ROUTING_ID: i32 = 5;
+const SNDBUF: i32 = 11;
+const RCVBUF: i32 = 12;
 const LINGER: i32 = 17;
+const SNDHWM: i32 = 23;
+const RCVHWM: i32 = 24;
 const ROUTER_MANDATORY: i32 = 33;
 const ROUTER_RAW: i32 = 41;
 const CONFLATE: i32 = 54;
@@ -191,4 +200,32 @@ fn what_can_be_asked_for_is_in_the_table() {
     pair.set_c(92, b"lo").unwrap();
     assert_eq!(pair.tell_c(92, 3).unwrap(), b"lo\0");
     assert!(pair.tell_c(92, 2).is_err());
+}
+
+/// libzmq's sender hears of what has left in steps of half the mark, and its programs count on it.
+#[test]
+fn a_blocked_sender_gets_room_by_halves_of_the_mark() {
+    const MARK: i32 = 8;
+    for rcvhwm in 5..9 {
+        let context = Context::new();
+        let (push, pull) = (for_c(&context, Push), for_c(&context, Pull));
+        for (socket, number, value) in [
+            (&push, SNDHWM, MARK),
+            (&push, SNDBUF, 4096),
+            (&pull, RCVHWM, rcvhwm),
+            (&pull, RCVBUF, 4096),
+            (&push, LINGER, 0),
+        ] {
+            set_int(socket, number, value);
+        }
+        pull.connect(&push.bind(&fresh("tcp")).unwrap()).unwrap();
+        // Too large for the kernel to hold more than one of them. The first waits for the peer.
+        let body = vec![0; 500_000];
+        send(&push, body.clone());
+        let mut sent = 1;
+        while push.send_timeout(body.clone(), QUIET).is_ok() {
+            sent += 1;
+        }
+        assert_eq!(sent % (MARK / 2), 0, "{sent} with a mark of {rcvhwm} there");
+    }
 }

@@ -75,20 +75,25 @@ impl Socket {
     }
 
     /// Tells the sink how many messages wait in the queues of each connection
-    /// (`zmq_socket_monitor_pipes_stats`). `None` if there is no sink, else how many connections.
+    /// (`zmq_socket_monitor_pipes_stats`), as libzmq counts them: one that has left counts until half
+    /// the high-water mark has. [`stats`](Self::stats) is exact. `None` if there is no sink, else how
+    /// many connections.
     #[doc(hidden)]
     pub fn tell_queues(&self) -> Option<usize> {
-        let st = self.core.lock();
+        let mut guard = self.core.lock();
+        let st = &mut *guard;
         if !st.monitors.is_observed() {
             return None;
         }
-        for (_, pipe) in st.pipes.iter() {
+        for id in st.pipes.ids() {
+            let pipe = st.pipes.pipe_mut(id);
+            let (queued_out, queued_in) = pipe.queued_by_halves();
             st.monitors.tell(|| Event {
-                second: Some(pipe.queued_in() as u64),
+                second: Some(queued_in),
                 local: pipe.local_address(),
                 ..Event::new(EventKind::PipesStats, &pipe.info.endpoint)
                     .peer(&pipe.info.address)
-                    .value(pipe.queued_out() as u64)
+                    .value(queued_out)
             });
         }
         Some(st.pipes.len())
