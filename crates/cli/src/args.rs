@@ -99,6 +99,47 @@ pub(crate) enum Command {
             to whoever was heard from last. With --escape, \\r and \\n can be typed and are shown."
     )]
     Stream(TwoWay),
+    /// Talk to servers in turn, whenever either likes (a libzmq draft; messages of one frame)
+    #[command(after_long_help = ABOUT_ENDS)]
+    Client(TwoWay),
+    /// Talk to each client by its number (a libzmq draft; messages of one frame)
+    #[command(
+        after_long_help = ABOUT_ENDS,
+        long_about = "Talk to each client by its number (a libzmq draft; messages of one frame)\n\n\
+            Each message printed begins with the number of the client that sent it and the --delimiter (a \
+            tab by default), and so does each line sent. A line with an empty number goes to whoever was \
+            heard from last. A line to an unknown client is told on standard error."
+    )]
+    Server(TwoWay),
+    /// Send each line to those who joined its group (a libzmq draft; messages of one frame)
+    #[command(after_long_help = ABOUT_ENDS)]
+    Radio(Radio),
+    /// Print what radios send to the groups joined (a libzmq draft; messages of one frame)
+    #[command(
+        after_long_help = ABOUT_ENDS,
+        long_about = "Print what radios send to the groups joined (a libzmq draft; messages of one frame)\n\n\
+            Each message printed begins with its group and the --delimiter (a tab by default)."
+    )]
+    Dish(Dish),
+    /// Send each line to one of the gatherers in turn (a libzmq draft; messages of one frame)
+    #[command(after_long_help = ABOUT_ENDS)]
+    Scatter(Sender),
+    /// Print what scatterers send, fairly from each (a libzmq draft; messages of one frame)
+    #[command(after_long_help = ABOUT_ENDS)]
+    Gather(Receiver),
+    /// Talk with equals, each by its number (a libzmq draft; messages of one frame)
+    #[command(
+        after_long_help = ABOUT_ENDS,
+        long_about = "Talk with equals, each by its number (a libzmq draft; messages of one frame)\n\n\
+            Each message printed begins with the number of the peer that sent it and the --delimiter (a tab \
+            by default), and so does each line sent; the number of a peer that is connected to is told. A \
+            line with an empty number goes to whoever was heard from last, and before that to the last of \
+            those connected to."
+    )]
+    Peer(TwoWay),
+    /// Talk with exactly one peer, both ways (a libzmq draft; messages of one frame)
+    #[command(after_long_help = ABOUT_ENDS)]
+    Channel(TwoWay),
     /// Run a device between two sockets
     #[command(after_long_help = ABOUT_ENDS)]
     Proxy(Proxy),
@@ -349,12 +390,48 @@ note at the end says how many. --set xpub_nodrop=1 waits for slow subscribers in
 pub(crate) struct Publisher {
     #[command(flatten)]
     pub(crate) sender: Sender,
-    /// Wait for so many subscribers before the first message; 0 sends at once
+    #[command(flatten)]
+    pub(crate) audience: Audience,
+}
+
+/// Whom a publisher waits for.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Audience {
+    /// Wait for so many subscribers (for a radio: groups that are joined) before the first message; 0
+    /// sends at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) wait_for: usize,
     /// After that, give others so long to subscribe too: 200ms
     #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "0")]
     pub(crate) settle: Duration,
+}
+
+/// `xebec radio`.
+#[derive(Args, Debug, Clone)]
+#[command(long_about = "\
+Send each line to those who joined its group (a libzmq draft; messages of one frame)
+
+All lines go to --group; without it a line begins with its group and the --delimiter (a tab by default). A radio \
+drops what nobody has joined the group of, so the first message waits until --wait-for groups are joined (one, \
+unless told otherwise). After that it drops like a publisher, and --set xpub_nodrop=1 waits for slow peers.")]
+pub(crate) struct Radio {
+    #[command(flatten)]
+    pub(crate) sender: Sender,
+    #[command(flatten)]
+    pub(crate) audience: Audience,
+    /// Send all messages to this group
+    #[arg(short, long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+}
+
+/// `xebec dish`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Dish {
+    #[command(flatten)]
+    pub(crate) receiver: Receiver,
+    /// Receive what is sent to this group (repeatable); its name is compared whole
+    #[arg(short, long, value_name = "GROUP", required_unless_present = "set")]
+    pub(crate) join: Vec<String>,
 }
 
 /// The prefixes that a subscriber wants.
@@ -577,18 +654,18 @@ pub(crate) struct BenchConnector {
     pub(crate) count: u64,
 }
 
-/// A socket type by its name, such as `pull`; the draft types are not offered.
+/// A socket type by its name, such as `pull`.
 fn socket_type(name: &str) -> Result<SocketType, String> {
-    SocketType::parse(name)
-        .filter(|kind| kind.number() <= SocketType::Stream.number())
-        .ok_or_else(|| {
-            let names: Vec<String> = SocketType::ALL
-                .iter()
-                .filter(|kind| kind.number() <= SocketType::Stream.number())
-                .map(|kind| kind.name().to_lowercase())
-                .collect();
-            format!("the types are {}", names.join(", "))
-        })
+    // A DISH has to be told its groups; datagrams are to come.
+    let watched = |kind: &SocketType| !matches!(kind, SocketType::Dish | SocketType::Dgram);
+    SocketType::parse(name).filter(watched).ok_or_else(|| {
+        let names: Vec<String> = SocketType::ALL
+            .iter()
+            .filter(|kind| watched(kind))
+            .map(|kind| kind.name().to_lowercase())
+            .collect();
+        format!("the types are {}", names.join(", "))
+    })
 }
 
 #[cfg(test)]
@@ -630,6 +707,7 @@ mod tests {
         assert_eq!(socket_type("pull"), Ok(SocketType::Pull));
         assert_eq!(socket_type("XREP"), Ok(SocketType::Router));
         assert!(socket_type("poll").unwrap_err().contains("pull"));
-        assert!(socket_type("radio").is_err(), "a draft type");
+        assert_eq!(socket_type("server"), Ok(SocketType::Server));
+        assert!(socket_type("dish").is_err(), "it has to be told its groups");
     }
 }

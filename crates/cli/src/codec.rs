@@ -11,6 +11,8 @@
 //! | json | an array of strings and `{"base64": "…"}` | – |
 //! | raw | the bytes as they are; records end with NUL or what `--terminator` says | the delimiter |
 //!
+//! What a message bears beside its frames (a [`Label`]) is shown, and read, as if it were the first of them.
+//!
 //! With `addressed` (ROUTER and STREAM) the first frame is a routing id, which is seldom text: in
 //! text format it is written as `0x` and hexadecimal digits unless it is printable, and read back
 //! the same way.
@@ -39,6 +41,20 @@ pub(crate) enum Format {
     Raw,
 }
 
+/// What messages bear beside their frames.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Label {
+    /// Nothing.
+    #[default]
+    None,
+    /// The number of a peer, in decimal digits (SERVER, PEER). An empty one is left to whoever sends.
+    Number,
+    /// A group (RADIO, DISH).
+    Group,
+    /// This group, which goes without saying.
+    Always(Frame),
+}
+
 /// A format with its settings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Codec {
@@ -54,6 +70,8 @@ pub(crate) struct Codec {
     /// Whether messages of one frame that begin with 1 or 0 are subscriptions, shown in text as
     /// `+TOPIC` and `-TOPIC`.
     pub(crate) subscriptions: bool,
+    /// What messages bear beside their frames.
+    pub(crate) label: Label,
 }
 
 /// Accepts base64 with and without its padding.
@@ -66,6 +84,44 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 impl Codec {
     /// Reads one record, without its terminator.
     pub(crate) fn decode(&self, record: &[u8]) -> Result<Message, String> {
+        self.labelled(self.decode_frames(record)?)
+    }
+
+    /// A message of one frame, which is not text.
+    pub(crate) fn whole(&self, body: Vec<u8>) -> Result<Message, String> {
+        match &self.label {
+            Label::Group => Err("what group is it for? say --group".into()),
+            Label::Always(group) => Ok(Message::from(body).with_group(group.clone())),
+            Label::None | Label::Number => Ok(body.into()),
+        }
+    }
+
+    /// Takes the label off the frames and puts it where it belongs.
+    fn labelled(&self, mut message: Message) -> Result<Message, String> {
+        match &self.label {
+            Label::None => return Ok(message),
+            Label::Always(group) => return Ok(message.with_group(group.clone())),
+            Label::Number | Label::Group => {}
+        }
+        let Some(label) = message.pop_front() else {
+            let what = match self.label {
+                Label::Number => "the peer's number",
+                _ => "the group (or say --group)",
+            };
+            return Err(format!("a message begins with {what} and a delimiter"));
+        };
+        if self.label == Label::Group {
+            return Ok(message.with_group(label));
+        }
+        let digits = label.to_string_lossy();
+        match digits.parse() {
+            Ok(number) => Ok(message.with_routing_id(number)),
+            Err(_) if digits.is_empty() => Ok(message),
+            Err(_) => Err(format!("`{digits}` is not the number of a peer")),
+        }
+    }
+
+    fn decode_frames(&self, record: &[u8]) -> Result<Message, String> {
         match self.format {
             Format::Text | Format::Raw => self.decode_text(record),
             Format::Hex => words(record, unhex),
@@ -85,10 +141,13 @@ impl Codec {
         let mut frames = Vec::new();
         let mut rest = record;
         loop {
-            let end = memchr::memmem::find(rest, split).unwrap_or(rest.len());
+            // What follows a label is one frame.
+            let last = self.label != Label::None && !frames.is_empty();
+            let found = memchr::memmem::find(rest, split).filter(|_| !last);
+            let end = found.unwrap_or(rest.len());
             let is_address = self.addressed && frames.is_empty();
             frames.push(self.decode_frame(&rest[..end], is_address)?);
-            if end == rest.len() {
+            if found.is_none() {
                 return Ok(frames.into_iter().collect());
             }
             rest = &rest[end + split.len()..];
@@ -109,13 +168,19 @@ impl Codec {
 
     /// Writes one record, without its terminator.
     pub(crate) fn encode(&self, message: &Message, out: &mut Vec<u8>) {
+        let label = match self.label {
+            Label::None | Label::Always(_) => None,
+            Label::Number => message.routing_id().map(|number| number.to_string().into()),
+            Label::Group => Some(message.group().cloned().unwrap_or_default()),
+        };
+        let frames = || label.iter().chain(message.frames());
         match self.format {
             Format::Json => {
-                let frames: Vec<Value> = message.frames().map(frame_to_json).collect();
+                let frames: Vec<Value> = frames().map(frame_to_json).collect();
                 out.extend_from_slice(Value::from(frames).to_string().as_bytes());
             }
             Format::Hex | Format::Base64 => {
-                for (i, frame) in message.frames().enumerate() {
+                for (i, frame) in frames().enumerate() {
                     if i > 0 {
                         out.push(b' ');
                     }
@@ -127,7 +192,7 @@ impl Codec {
                 }
             }
             Format::Text | Format::Raw => {
-                for (i, frame) in message.frames().enumerate() {
+                for (i, frame) in frames().enumerate() {
                     if i > 0 {
                         out.extend_from_slice(&self.join);
                     }
@@ -359,6 +424,54 @@ mod tests {
             assert_eq!(encoded(&codec, &frames), line);
             assert_eq!(codec.decode(line).unwrap(), frames);
         }
+    }
+
+    #[test]
+    fn labels_are_shown_as_first_frames() {
+        let labelled = |label, format| Codec {
+            label,
+            ..codec(format)
+        };
+        let numbered = Message::from("a\tb").with_routing_id(4_000_000_000);
+        let grouped = Message::from("a\tb").with_group("news");
+        for (label, message, text, json) in [
+            (
+                Label::Number,
+                numbered,
+                "4000000000\ta\tb",
+                r#"["4000000000","a\tb"]"#,
+            ),
+            (Label::Group, grouped, "news\ta\tb", r#"["news","a\tb"]"#),
+        ] {
+            for (format, line) in [(Format::Text, text), (Format::Json, json)] {
+                let codec = labelled(label.clone(), format);
+                assert_eq!(encoded(&codec, &message), line.as_bytes());
+                let read = codec.decode(line.as_bytes()).unwrap();
+                assert_eq!(read, message);
+                assert_eq!(
+                    (read.routing_id(), read.group()),
+                    (message.routing_id(), message.group())
+                );
+            }
+        }
+        let last = labelled(Label::Number, Format::Text).decode(b"\tto the last");
+        assert_eq!(last.map(|message| message.routing_id()), Ok(None));
+        for (label, line, why) in [
+            (Label::Number, "7", "begins with the peer's number"),
+            (Label::Number, "x\ty", "not the number of a peer"),
+            (Label::Number, "4294967296\ty", "not the number of a peer"),
+            (Label::Group, "news", "begins with the group"),
+        ] {
+            let error = labelled(label, Format::Text).decode(line.as_bytes());
+            let error = error.unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+        let always = labelled(Label::Always("news".into()), Format::Text);
+        let all = [always.decode(b"x"), always.whole(b"x".to_vec())];
+        for message in all {
+            assert_eq!(message.unwrap().group().unwrap(), "news");
+        }
+        assert!(labelled(Label::Group, Format::Text).whole(vec![]).is_err());
     }
 
     #[test]

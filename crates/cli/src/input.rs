@@ -114,7 +114,10 @@ impl Input {
                     self.fruitful = true;
                     let body = fs::read(&path)
                         .with_context(|| format!("cannot read {}", path.display()))?;
-                    return Ok(Next::Message(body.into()));
+                    return match self.codec.whole(body) {
+                        Ok(message) => Ok(Next::Message(message)),
+                        Err(why) => bail!("--each-file {}: {why}", path.display()),
+                    };
                 }
             }
         }

@@ -10,8 +10,8 @@ use anyhow::bail;
 use xebec::{Frame, Interest, Message, RecvError, SendErrorKind, SocketType};
 
 use super::open::{self, Opened};
-use crate::args::{FormatFlags, Input as InputFlags, Limits, Publisher, Receiver, Sender, TwoWay};
-use crate::codec::{Codec, Format, unescape};
+use crate::args::{Dish, FormatFlags, Input as InputFlags, Limits, Receiver, Sender, TwoWay};
+use crate::codec::{Codec, Format, Label, unescape};
 use crate::console::say;
 use crate::failure::Stop;
 use crate::input::{Input, Next};
@@ -22,7 +22,7 @@ use crate::quantity::grouped;
 /// How many messages go one way before the other way has its turn.
 const TURN: usize = 256;
 
-/// `push`.
+/// `push` and `scatter`.
 pub(super) fn send_only(kind: SocketType, args: Sender) -> anyhow::Result<()> {
     let input = input(&args.input, &args.format, kind)?;
     let opened = Opened::new(kind, &args.endpoints, &args.socket, &[])?;
@@ -32,7 +32,7 @@ pub(super) fn send_only(kind: SocketType, args: Sender) -> anyhow::Result<()> {
     opened.close(outcome)
 }
 
-/// `pull` and `sub`.
+/// `pull`, `gather` and `sub`.
 pub(super) fn receive_only(
     kind: SocketType,
     args: Receiver,
@@ -46,7 +46,7 @@ pub(super) fn receive_only(
     opened.close(outcome)
 }
 
-/// `dealer`, `router`, `pair`, `xpub`, `xsub` and `stream`.
+/// `dealer`, `router`, `pair`, `xpub`, `xsub`, `stream`, `client`, `server`, `peer` and `channel`.
 pub(super) fn two_way(kind: SocketType, args: TwoWay, prefixes: &[String]) -> anyhow::Result<()> {
     let TwoWay {
         duplex,
@@ -75,80 +75,20 @@ pub(super) fn two_way(kind: SocketType, args: TwoWay, prefixes: &[String]) -> an
     opened.close(outcome)
 }
 
-/// `pub`: an XPUB underneath, since that is a PUB which sees its subscribers arrive.
-pub(super) fn publish(args: Publisher) -> anyhow::Result<()> {
-    let Publisher {
-        sender,
-        wait_for,
-        settle,
-    } = args;
-    let input = input(&sender.input, &sender.format, SocketType::Pub)?;
-    let presets = [("xpub_verbose", "1")];
-    let opened = Opened::new(
-        SocketType::Xpub,
-        &sender.endpoints,
-        &sender.socket,
-        &presets,
-    )?;
-    let outcome =
-        wait_for_subscribers(&opened, wait_for, settle, sender.limits.timeout).and_then(|()| {
-            Exchange::new(&opened, &sender.limits)
-                .sending(input, pause(&sender.input))
-                .discarding()
-                .run()
-        });
-    let dropped = opened.socket.stats().dropped;
-    if dropped.high_water_mark > 0 {
-        opened.talk.note(format_args!(
-            "{} messages were dropped for subscribers that were too slow (--set xpub_nodrop=1 waits for them)",
-            grouped(dropped.high_water_mark)
-        ));
+/// `dish`.
+pub(super) fn listen(args: Dish) -> anyhow::Result<()> {
+    let Dish { receiver, join } = args;
+    let printer = printer(&receiver.format, SocketType::Dish)?;
+    let mut opened = Opened::unplaced(SocketType::Dish, &receiver.socket, &[])?;
+    for group in &join {
+        let joined = opened.socket.join(group);
+        joined.map_err(|why| Stop::Usage(format!("--join {group}: {why}")))?;
     }
-    if dropped.no_subscriber > 0 {
-        opened.talk.hint(format_args!(
-            "{} messages matched no subscription",
-            grouped(dropped.no_subscriber)
-        ));
-    }
+    opened.place(&receiver.endpoints)?;
+    let outcome = Exchange::new(&opened, &receiver.limits)
+        .printing(printer)
+        .run();
     opened.close(outcome)
-}
-
-/// Waits until `wanted` peers have subscribed to something, and then for `settle`.
-fn wait_for_subscribers(
-    opened: &Opened,
-    wanted: usize,
-    settle: Duration,
-    timeout: Option<Duration>,
-) -> anyhow::Result<()> {
-    let mut seen = Vec::new();
-    if wanted > 0 {
-        opened.talk.hint(format_args!(
-            "waiting for {wanted} subscriber(s) (--wait-for 0 does not wait)"
-        ));
-    }
-    while seen.len() < wanted {
-        let Some(message) = opened.recv(timeout)? else {
-            let late = format!(
-                "{} of {wanted} subscribers came within {:?}",
-                seen.len(),
-                timeout.unwrap_or_default()
-            );
-            return Err(Stop::Timeout(late).into());
-        };
-        let is_subscription = message.first().first() == Some(&1);
-        // A subscription that does not tell its connection counts as one more subscriber.
-        let known = message.connection().is_some() && seen.contains(&message.connection());
-        if is_subscription && !known {
-            seen.push(message.connection());
-        }
-    }
-    if !settle.is_zero() {
-        let until = Instant::now() + settle;
-        while Instant::now() < until {
-            open::wait(None, None, Some(until))?;
-        }
-    }
-    Ok(())
 }
 
 /// Subscribes a SUB or XSUB: to everything, unless told otherwise.
@@ -195,11 +135,18 @@ fn codec(flags: &FormatFlags, format: Format, kind: SocketType) -> Result<Codec,
         ));
     }
     let addressed = matches!(kind, SocketType::Router | SocketType::Stream);
+    let label = match kind {
+        SocketType::Server | SocketType::Peer => Label::Number,
+        SocketType::Radio | SocketType::Dish => Label::Group,
+        _ => Label::None,
+    };
+    let divided = addressed || label != Label::None;
     Ok(Codec {
         format,
         split: delimiter
             .clone()
-            .or_else(|| addressed.then(|| b"\t".to_vec())),
+            .or_else(|| divided.then(|| b"\t".to_vec())),
+        label,
         join: delimiter.unwrap_or_else(|| b"\t".to_vec()),
         escape: flags.escape,
         addressed,
@@ -230,6 +177,23 @@ pub(super) fn input(
     )
 }
 
+/// The input of a RADIO, whose group may be given.
+pub(super) fn labelled_input(
+    flags: &InputFlags,
+    format: &FormatFlags,
+    kind: SocketType,
+    label: Label,
+) -> Result<Input, Stop> {
+    let chosen = flags.input_format.unwrap_or(format.chosen());
+    let mut codec = codec(format, chosen, kind)?;
+    if let Label::Always(_) = label {
+        // A line is a message, unless a delimiter is asked for.
+        codec.split = codec.split.filter(|_| format.delimiter.is_some());
+    }
+    codec.label = label;
+    Input::new(flags, codec, terminator(format, chosen))
+}
+
 /// The output of a command.
 pub(super) fn printer(flags: &FormatFlags, kind: SocketType) -> anyhow::Result<Printer> {
     if let Some(text) = &flags.terminator {
@@ -255,7 +219,7 @@ enum Arrivals {
 }
 
 /// The loop and its state.
-struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     opened: &'a Opened,
     limits: &'a Limits,
     input: Option<Input>,
@@ -272,12 +236,13 @@ struct Exchange<'a> {
     progress: Instant,
     /// Who was heard from last, for lines with an empty address.
     last_peer: Option<Frame>,
+    last_number: Option<u32>,
     /// Whether the input has nothing complete, so that its descriptor is to be waited for.
     starved: bool,
 }
 
 impl<'a> Exchange<'a> {
-    fn new(opened: &'a Opened, limits: &'a Limits) -> Self {
+    pub(super) fn new(opened: &'a Opened, limits: &'a Limits) -> Self {
         let now = Instant::now();
         Exchange {
             opened,
@@ -292,27 +257,28 @@ impl<'a> Exchange<'a> {
             unroutable: 0,
             progress: now,
             last_peer: None,
+            last_number: opened.number,
             starved: false,
         }
     }
 
-    fn sending(mut self, input: Input, pause: Duration) -> Self {
+    pub(super) fn sending(mut self, input: Input, pause: Duration) -> Self {
         self.input = Some(input);
         self.pause = pause;
         self
     }
 
-    fn printing(mut self, printer: Printer) -> Self {
+    pub(super) fn printing(mut self, printer: Printer) -> Self {
         self.arrivals = Arrivals::Printed(printer);
         self
     }
 
-    fn discarding(mut self) -> Self {
+    pub(super) fn discarding(mut self) -> Self {
         self.arrivals = Arrivals::Discarded;
         self
     }
 
-    fn run(mut self) -> anyhow::Result<()> {
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
         let outcome = self.turns();
         if let Arrivals::Printed(printer) = &mut self.arrivals {
             printer.flush()?;
@@ -373,9 +339,13 @@ impl<'a> Exchange<'a> {
                     }
                     SendErrorKind::Unroutable => {
                         self.unroutable += 1;
+                        let peer = match error.message.routing_id() {
+                            Some(number) => number.to_string(),
+                            None if self.is_numbered() => "to answer".to_owned(),
+                            None => format!("{:?}", error.message.first()),
+                        };
                         say(format_args!(
-                            "no peer {:?} is connected; the message is dropped",
-                            error.message.first()
+                            "no peer {peer} is connected; the message is dropped"
                         ));
                     }
                     _ => bail!(error),
@@ -412,6 +382,11 @@ impl<'a> Exchange<'a> {
     /// Puts the address of who was heard from last in place of an empty one.
     fn addressed(&self, mut message: Message) -> Message {
         let kind = self.opened.socket.kind();
+        if let (true, None, Some(number)) =
+            (self.is_numbered(), message.routing_id(), self.last_number)
+        {
+            return message.with_routing_id(number);
+        }
         if let (SocketType::Router | SocketType::Stream, Some(peer), true) = (
             kind,
             &self.last_peer,
@@ -421,6 +396,12 @@ impl<'a> Exchange<'a> {
             message.push_front(peer.clone());
         }
         message
+    }
+
+    /// Whether peers are addressed by numbers.
+    fn is_numbered(&self) -> bool {
+        let kind = self.opened.socket.kind();
+        matches!(kind, SocketType::Server | SocketType::Peer)
     }
 
     /// Takes what has arrived, for one turn. Whether anything had.
@@ -445,6 +426,7 @@ impl<'a> Exchange<'a> {
             if message.len() > 1 {
                 self.last_peer = Some(message.first().clone());
             }
+            self.last_number = message.routing_id().or(self.last_number);
         }
         if self.received > before && self.limits.timeout.is_some() {
             self.progress = Instant::now();
@@ -475,7 +457,7 @@ impl<'a> Exchange<'a> {
         if blocked
             && matches!(
                 self.opened.socket.kind(),
-                SocketType::Router | SocketType::Stream
+                SocketType::Router | SocketType::Stream | SocketType::Server | SocketType::Peer
             )
         {
             return self.wait_for_room();
@@ -501,7 +483,7 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    /// A ROUTER is always writable, since it cannot know to whom: only a send can wait for one
+    /// A ROUTER, like others that address their peers, is always writable, since it cannot know to whom: only a send can wait for one
     /// peer's room.
     fn wait_for_room(&mut self) -> anyhow::Result<()> {
         const BRIEFLY: Duration = Duration::from_millis(20);

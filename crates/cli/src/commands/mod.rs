@@ -2,7 +2,8 @@
 //!
 //! | file | commands |
 //! |---|---|
-//! | [`exchange`] | push, pull, pub, sub, dealer, router, pair, xpub, xsub, stream: lines in, lines out |
+//! | [`exchange`] | all but req and rep, from push to channel: lines in, lines out |
+//! | [`publish`](mod@publish) | pub and radio, which use that loop |
 //! | [`requests`] | req and rep, which alternate |
 //! | [`mod@proxy`], [`mod@watch`], [`mod@demo`], [`mod@bench`] | as they say |
 //! | [`keygen`] | a key pair for CURVE |
@@ -19,6 +20,7 @@ mod open;
 mod options;
 mod pages;
 mod proxy;
+mod publish;
 mod requests;
 mod watch;
 
@@ -31,7 +33,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Push(args) => exchange::send_only(SocketType::Push, args),
         Command::Pull(args) => exchange::receive_only(SocketType::Pull, args, &[]),
-        Command::Pub(args) => exchange::publish(args),
+        Command::Pub(args) => publish::publish(args),
         Command::Sub(args) => exchange::receive_only(
             SocketType::Sub,
             args.receiver,
@@ -49,6 +51,14 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
             &args.subscriptions.subscribe,
         ),
         Command::Stream(args) => exchange::two_way(SocketType::Stream, args, &[]),
+        Command::Client(args) => exchange::two_way(SocketType::Client, args, &[]),
+        Command::Server(args) => exchange::two_way(SocketType::Server, args, &[]),
+        Command::Radio(args) => publish::broadcast(args),
+        Command::Dish(args) => exchange::listen(args),
+        Command::Scatter(args) => exchange::send_only(SocketType::Scatter, args),
+        Command::Gather(args) => exchange::receive_only(SocketType::Gather, args, &[]),
+        Command::Peer(args) => exchange::two_way(SocketType::Peer, args, &[]),
+        Command::Channel(args) => exchange::two_way(SocketType::Channel, args, &[]),
         Command::Proxy(args) => proxy::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Demo(args) => demo::run(args),

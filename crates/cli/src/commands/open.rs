@@ -73,6 +73,8 @@ pub(super) struct Opened {
     pub(super) talk: Talk,
     /// The endpoints in words, for messages.
     pub(super) whereabouts: String,
+    /// The number of the peer that a PEER connected to last.
+    pub(super) number: Option<u32>,
 }
 
 impl Opened {
@@ -96,6 +98,7 @@ impl Opened {
             socket,
             talk,
             whereabouts: String::new(),
+            number: None,
         })
     }
 
@@ -123,6 +126,14 @@ impl Opened {
             .into());
         }
         for place in places {
+            if let (SocketType::Peer, Place::Connect(endpoint)) = (self.socket.kind(), &place) {
+                let number = self.socket.connect_peer(endpoint)?;
+                self.number = Some(number);
+                self.talk
+                    .note(format_args!("peer {number} is at {endpoint}"));
+                names.push(endpoint.clone());
+                continue;
+            }
             names.push(settle(&self.socket, &place, self.talk)?);
         }
         self.whereabouts = names.join(", ");
