@@ -153,6 +153,7 @@ impl Core {
         if let Some((conn, pool)) = st.pipes.conn_and_pool(id)
             && talked
             && !conn.in_handshake()
+            && !conn.stream().kind().ends_gently()
             && !conn.drain(pool)
         {
             if conn.end_output() {

@@ -74,7 +74,7 @@ impl Core {
         };
         let actual = listener.local_endpoint().to_owned();
         let mut st = self.lock();
-        st.last_endpoint = Some(actual.clone());
+        st.last_endpoint = Some(listener.last_endpoint());
         st.wired = true;
         let number = transport::number(&listener);
         let entry = st.listeners.vacant_entry();
@@ -115,10 +115,10 @@ impl Core {
         }
         let mut guard = self.lock();
         let st = &mut *guard;
-        let found = st
-            .listeners
-            .iter()
-            .find(|(_, l)| l.given == text || l.actual == text || l.actual == canonical);
+        let found = st.listeners.iter().find(|(_, l)| {
+            let last = || l.listener.last_endpoint();
+            l.given == text || l.actual == text || l.actual == canonical || last() == canonical
+        });
         let Some(index) = found.map(|(index, _)| index) else {
             return Err(AddressError::new(text, AddressErrorKind::NotFound));
         };

@@ -143,7 +143,8 @@ impl Socket {
         self.core.disconnect(endpoint)
     }
 
-    /// The endpoint last bound or connected (LAST_ENDPOINT), with the real port or path.
+    /// The endpoint last bound or connected (LAST_ENDPOINT), with the real port or path; where a tipc
+    /// service was bound, the port identity of the listener.
     pub fn last_endpoint(&self) -> Option<String> {
         self.core.lock().last_endpoint.clone()
     }

@@ -96,6 +96,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether a peer reads all that was written even if the stream ends while it still sends. TIPC
+    /// delivers that, and cannot be shut down by halves; others may drop it.
+    pub(crate) fn ends_gently(self) -> bool {
+        self == Kind::Tipc
+    }
+
     /// What stands for an end of a connection that is gone.
     fn nowhere(self) -> &'static str {
         match self {
@@ -232,13 +238,8 @@ impl Stream {
 
     /// Says that nothing more will be written; the peer reads the end after what was.
     pub(crate) fn shutdown_write(&self) {
-        // TIPC has no half of it. Its peer reads what was written all the same.
-        let how = match self.kind {
-            Kind::Tipc => Shutdown::Both,
-            _ => Shutdown::Write,
-        };
         // Fails only if the stream has ended already.
-        let _ = rustix::net::shutdown(&self.fd, how);
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
     }
 
     #[cfg(test)]
@@ -463,9 +464,19 @@ impl Listener {
         }
     }
 
-    /// The endpoint that peers of this machine can connect to, with the real port or path.
+    /// The endpoint that peers of this machine can connect to, with the real port or path; for tipc
+    /// the service, which may be a range.
     pub(crate) fn local_endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The same, but for tipc the port identity, as LAST_ENDPOINT tells it.
+    pub(crate) fn last_endpoint(&self) -> String {
+        let named = || address_text(&rustix::net::getsockname(&self.fd).ok()?);
+        match self.kind {
+            Kind::Tipc => named().unwrap_or_else(|| self.endpoint.clone()),
+            Kind::Tcp | Kind::Ipc => self.endpoint.clone(),
+        }
     }
 
     /// Closes, and tells if the socket file could not be removed.
