@@ -58,6 +58,12 @@ seeds! {
     endpoint / "inproc-anything" = "inproc://tcp://*:1 \0\u{e9}".as_bytes();
     endpoint / "inproc-longest" = [b"inproc://", &[b'x'; 256][..]].concat();
     endpoint / "inproc-too-long" = [b"inproc://", &[b'x'; 257][..]].concat();
+    endpoint / "tipc-service" = b"tipc://{5555,50}@1.1.10";
+    endpoint / "tipc-range" = b"tipc://{5555, 0, 100}";
+    endpoint / "tipc-port" = b"tipc://<255.4095.4095:4294967295>";
+    endpoint / "tipc-any" = b"tipc://<*>";
+    endpoint / "tipc-reserved" = b"tipc://{63,0,1}";
+    endpoint / "tipc-too-large" = b"tipc://{5555,4294967296}@0.4096.0";
     endpoint / "no-transport" = b"127.0.0.1:5555";
     endpoint / "unknown-transport" = b"http://127.0.0.1:5555";
     endpoint / "capitals" = b"TCP://127.0.0.1:5555";
