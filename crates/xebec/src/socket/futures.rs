@@ -1,7 +1,8 @@
 //! The async face of a socket: futures, a stream and a sink that run on any executor.
 //!
 //! A future's poll is a caller like any other: it reads and writes itself. Only when nothing is
-//! there does it leave its waker and hand the descriptors to the background thread. A message is
+//! there, and nothing comes while it looks again for some microseconds, does it leave its waker and hand
+//! the descriptors to the background thread. A message is
 //! taken in the very poll that returns it, so dropping a future never loses one.
 
 use std::future::Future;
