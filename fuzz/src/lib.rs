@@ -7,10 +7,11 @@
 //! The tests of the crate in question replay the same corpora through the same functions: the files
 //! below have no dependency on this crate, so that a test includes them by path.
 //!
-//! A new target takes a function in a file per crate under test (`protocol` and `security` are those of the
-//! protocol crate, `endpoint` and `socks` those of the sockets), three lines in `fuzz_targets`, a `[[bin]]` in
-//! `Cargo.toml`, and a corpus.
+//! A new target takes a function in a file per crate under test (`protocol` and `security` are those of
+//! the protocol crate, `endpoint` and `socks` those of the sockets, `calls` that of the C interface),
+//! three lines in `fuzz_targets`, a `[[bin]]` in `Cargo.toml`, and a corpus.
 
+pub mod calls;
 pub mod endpoint;
 pub mod protocol;
 pub mod socks;
