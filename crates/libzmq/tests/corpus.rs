@@ -197,7 +197,12 @@ fn seeds() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
         (
             "descriptor",
             PULL,
-            vec![int(SET, 89, 0), ask(GET, 89, 4), int(SET, 89, -1), int(SET, 89, 9999)],
+            vec![
+                int(SET, 89, 0),
+                ask(GET, 89, 4),
+                int(SET, 89, -1),
+                int(SET, 89, 9999),
+            ],
         ),
         (
             "threads",
@@ -240,10 +245,22 @@ fn seeds() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
         (
             "groups",
             DISH,
-            vec![call(DRAFT, 1, b"group"), call(DRAFT, 1, &[b'g'; 255]), ask(GET, 116, 4)],
+            vec![
+                call(DRAFT, 1, b"group"),
+                call(DRAFT, 1, &[b'g'; 255]),
+                ask(GET, 116, 4),
+            ],
         ),
-        ("radio", RADIO, vec![int(SET, 69, 1), call(DRAFT, 1, b"group")]),
-        ("server", SERVER, vec![call(WIRE, 0, b"self"), call(DRAFT, 1, b"id")]),
+        (
+            "radio",
+            RADIO,
+            vec![int(SET, 69, 1), call(DRAFT, 1, b"group")],
+        ),
+        (
+            "server",
+            SERVER,
+            vec![call(WIRE, 0, b"self"), call(DRAFT, 1, b"id")],
+        ),
     ]
 }
 

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use common::{Libzmq, c_tools_or_skip, output, text};
 use xebec_peers::present_or_skip;
@@ -30,6 +30,7 @@ programs! {
     polling
     proxy
     request_reply
+    security
     shutdown
     subscriptions
     timers
@@ -37,12 +38,40 @@ programs! {
     vectors
 }
 
+#[test]
+fn a_leak_is_found() {
+    let Some(output) = under_valgrind("leaking") else {
+        return;
+    };
+    let complaint = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(FOUND), "{complaint}");
+    assert!(
+        complaint.contains("12,345 bytes in 1 blocks are definitely lost"),
+        "{complaint}"
+    );
+}
+
 /// What valgrind exits with if it found something; no program does.
 const FOUND: i32 = 99;
 
 fn is_clean(name: &str) {
-    let Some(()) = c_tools_or_skip() else { return };
-    let Some(()) = valgrind_or_skip() else { return };
+    let Some(output) = under_valgrind(name) else {
+        return;
+    };
+    let complaint = text(&output.stderr);
+    let said = text(&output.stdout);
+    let last = said.lines().last().unwrap_or_default();
+    assert!(
+        output.status.success(),
+        "{name}: {}, its last word: {last:?}\n{complaint}",
+        output.status
+    );
+}
+
+#[track_caller]
+fn under_valgrind(name: &str) -> Option<Output> {
+    c_tools_or_skip()?;
+    valgrind_or_skip()?;
     let program = Libzmq::Ours.program(name);
     let mut valgrind = Command::new("valgrind");
     Libzmq::Ours.under(&mut valgrind);
@@ -57,15 +86,7 @@ fn is_clean(name: &str) {
         "--errors-for-leak-kinds=definite,indirect",
     ]);
     valgrind.args(["--show-leak-kinds=definite,indirect"]);
-    let output = output(valgrind.arg(program));
-    let complaint = text(&output.stderr);
-    let said = text(&output.stdout);
-    let last = said.lines().last().unwrap_or_default();
-    assert!(
-        output.status.success(),
-        "{name}: {}, its last word: {last:?}\n{complaint}",
-        output.status
-    );
+    Some(output(valgrind.arg(program)))
 }
 
 #[track_caller]

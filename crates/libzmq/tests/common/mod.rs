@@ -64,7 +64,6 @@ impl Libzmq {
 
     /// Compiles the program of this name in `tests/c`.
     pub(crate) fn program(self, name: &str) -> PathBuf {
-        let source = here().join("tests/c").join(name).with_extension("c");
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{self:?}"));
         fs::create_dir_all(&folder).expect("the target directory can be written");
         // Tests that run at the same time may want the same program.
@@ -78,7 +77,7 @@ impl Libzmq {
             "-g",
             "-pthread",
         ]);
-        cc.arg("-o").arg(&part).arg(source).arg("-lzmq");
+        cc.arg("-o").arg(&part).arg(source(name)).arg("-lzmq");
         let output = output(&mut cc);
         assert!(output.status.success(), "{cc:?}:\n{}", text(&output.stderr));
         let program = folder.join(name);
@@ -116,6 +115,11 @@ pub(crate) fn here() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The source of a C program.
+pub(crate) fn source(name: &str) -> PathBuf {
+    here().join("tests/c").join(name).with_extension("c")
+}
+
 pub(crate) fn include() -> PathBuf {
     here().join("include")
 }
@@ -131,15 +135,22 @@ fn our_folder() -> &'static Path {
         let test = env::current_exe().expect("a test knows its executable");
         let built = test.parent().expect("it is in a folder").join("libzmq.so");
         assert!(built.is_file(), "cargo built no {}", built.display());
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lib");
-        fs::create_dir_all(&folder).expect("the target directory can be written");
-        for name in ["libzmq.so", "libzmq.so.5"] {
-            let part = folder.join(format!("{name}.{}", unique()));
-            symlink(&built, &part).expect("a link can be made");
-            fs::rename(&part, folder.join(name)).expect("within one folder");
-        }
-        folder
+        name_library(
+            &built,
+            &PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lib"),
+        )
     })
+}
+
+/// Gives a library the names that linkers and programs look for, in `folder`.
+pub(crate) fn name_library(built: &Path, folder: &Path) -> PathBuf {
+    fs::create_dir_all(folder).expect("the target directory can be written");
+    for name in ["libzmq.so", "libzmq.so.5"] {
+        let part = folder.join(format!("{name}.{}", unique()));
+        symlink(built, &part).expect("a link can be made");
+        fs::rename(&part, folder.join(name)).expect("within one folder");
+    }
+    folder.to_owned()
 }
 
 /// Differs between processes and between threads, not in time.
