@@ -232,6 +232,11 @@ impl Shared {
         while !account.live.is_empty() {
             self.gone.wait(&mut account);
         }
+        drop(account);
+        // Here and not with the last reference, which one of them may hold for a moment longer: when
+        // the context has ended, none of its threads runs.
+        let threads = std::mem::take(&mut *self.threads.lock());
+        stop(threads);
     }
 }
 

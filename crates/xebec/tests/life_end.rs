@@ -4,8 +4,10 @@
 #[path = "support/life.rs"]
 mod life;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Barrier};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
@@ -702,4 +704,41 @@ fn termination_ends_a_proxy() {
     until("the sockets are made", || context.sockets() == 2);
     soon("the end of the context", move || context.term());
     let _ = end.recv_timeout(SOON).expect("the proxy ends");
+}
+
+thread_local! {
+    static RUNNING: Cell<Option<Running>> = const { Cell::new(None) };
+}
+
+/// A thread that runs, until its own variables are gone.
+struct Running(Arc<AtomicUsize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A program may unload the library then. The fuzzer of the C interface saw threads that were still on
+/// their way out, because they were the last to know a socket.
+#[test]
+fn no_thread_outlives_its_context() {
+    for _ in 0..300 {
+        let running = Arc::new(AtomicUsize::new(0));
+        let count = running.clone();
+        let context = Context::builder()
+            .on_thread_start(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+                RUNNING.set(Some(Running(count.clone())));
+                Ok(())
+            })
+            .build();
+        let pull = Pull::with_options(&context, quick()).unwrap();
+        let push = Push::with_options(&context, quick()).unwrap();
+        push.connect(&pull.bind("tcp://127.0.0.1:*").unwrap())
+            .unwrap();
+        drop((push, pull));
+        context.term();
+        assert_eq!(running.load(Ordering::SeqCst), 0);
+    }
 }
