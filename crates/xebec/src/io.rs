@@ -99,9 +99,17 @@ impl IoThread {
             }
         })?;
         // It hangs up without a word only if a hook panicked, which was reported then.
-        told.recv()
-            .unwrap_or_else(|_| Err(io::Error::other("the hook of the I/O thread panicked")))?;
-        Ok((thread, handle))
+        let done = told
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the hook of the I/O thread panicked")));
+        match done {
+            Ok(()) => Ok((thread, handle)),
+            Err(error) => {
+                // It ends at once; that it panicked has been reported.
+                let _ = handle.join();
+                Err(error)
+            }
+        }
     }
 
     /// Looks after `socket` from now on; its set is armed. Returns its token.

@@ -722,7 +722,7 @@ impl Drop for Running {
 /// A program may unload the library then. The fuzzer of the C interface saw threads that were still on
 /// their way out, because they were the last to know a socket.
 #[test]
-fn no_thread_outlives_its_context() {
+fn no_io_thread_outlives_its_context() {
     for _ in 0..300 {
         let running = Arc::new(AtomicUsize::new(0));
         let count = running.clone();
@@ -739,6 +739,28 @@ fn no_thread_outlives_its_context() {
             .unwrap();
         drop((push, pull));
         context.term();
+        assert_eq!(running.load(Ordering::SeqCst), 0);
+    }
+}
+
+/// Nor the failure to start.
+#[test]
+fn no_io_thread_outlives_the_call_that_could_not_start_it() {
+    for _ in 0..300 {
+        let running = Arc::new(AtomicUsize::new(0));
+        let count = running.clone();
+        let context = Context::builder()
+            .io_threads(3)
+            .on_thread_start(move |_| {
+                let before = count.fetch_add(1, Ordering::SeqCst);
+                RUNNING.set(Some(Running(count.clone())));
+                match before {
+                    2 => Err(std::io::Error::other("no more")),
+                    _ => Ok(()),
+                }
+            })
+            .build();
+        Pull::new(&context).unwrap_err();
         assert_eq!(running.load(Ordering::SeqCst), 0);
     }
 }
