@@ -32,6 +32,7 @@ macro_rules! draft_programs {
 programs! {
     defaults
     descriptor
+    early
     errors
     free_once
     monitor

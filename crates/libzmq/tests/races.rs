@@ -32,6 +32,7 @@ programs! {
     draft_poller
     draft_sockets
     draft_words
+    early
     errors
     free_once
     monitor

@@ -6,6 +6,7 @@ mod life;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use life::*;
 use xebec::{
@@ -235,6 +236,73 @@ fn unbinding_keeps_those_who_are_in_and_the_next_wait() {
     let next = Pull::new(&context).unwrap();
     next.bind("inproc://door").unwrap();
     assert_eq!(text(&next), "from outside");
+}
+
+/// Connects to a name that nobody is bound to, sends two messages, and closes.
+fn closed_early(context: &Context, linger: Option<Duration>) {
+    let early = Push::with_options(context, Options::new().linger(linger)).unwrap();
+    early.connect("inproc://early").unwrap();
+    early.send("one").unwrap();
+    early
+        .send(["two", "frames"].into_iter().collect::<xebec::Message>())
+        .unwrap();
+}
+
+fn bound_late(context: &Context) -> Pull {
+    let pull = Pull::new(context).unwrap();
+    pull.bind("inproc://early").unwrap();
+    pull
+}
+
+#[test]
+fn who_closes_before_the_bind_lingers_for_it() {
+    for linger in [None, Some(SOON)] {
+        let context = Context::new();
+        closed_early(&context, linger);
+        assert_eq!(context.sockets(), 1, "it lingers");
+        let pull = bound_late(&context);
+        assert_eq!(text(&pull), "one");
+        let second = message(&pull);
+        assert_eq!(
+            (second.len(), second.body().as_bytes()),
+            (2, &b"frames"[..])
+        );
+        assert_nothing(&pull);
+        until("it is gone", || context.sockets() == 1);
+        // It was all of it, and the next to be bound gets nothing again.
+        drop(pull);
+        assert_nothing(&bound_late(&context));
+    }
+}
+
+#[test]
+fn without_linger_or_after_it_a_late_bind_gets_nothing() {
+    for linger in [Duration::ZERO, Duration::from_millis(10)] {
+        let context = Context::new();
+        closed_early(&context, Some(linger));
+        until("it is gone", || context.sockets() == 0);
+        let pull = bound_late(&context);
+        assert_nothing(&pull);
+        assert_eq!(pull.stats().connections, 0);
+    }
+}
+
+#[test]
+fn termination_does_not_wait_for_names_that_nobody_binds() {
+    for close_first in [true, false] {
+        let context = Context::new();
+        if close_first {
+            closed_early(&context, None);
+            soon("the end", move || context.term());
+        } else {
+            let early = Push::with_options(&context, Options::new()).unwrap();
+            early.connect("inproc://early").unwrap();
+            early.send("to nobody").unwrap();
+            context.shutdown();
+            drop(early);
+            soon("the end", move || context.term());
+        }
+    }
 }
 
 #[test]

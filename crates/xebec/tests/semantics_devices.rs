@@ -4,10 +4,14 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::net::SendFlags;
+use socket2::SockRef;
 use support::*;
 use xebec::SocketType::{Dealer, Pair, Pub, Pull, Push, Rep, Req, Router, Sub, Xpub, Xsub};
 use xebec::{
@@ -18,6 +22,73 @@ const READ: Interest = Interest::READ;
 const WRITE: Interest = Interest::WRITE;
 
 // ---- poll ----
+
+/// A connection of two ends over the loopback network.
+fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (one, listener.accept().unwrap().0)
+}
+
+#[test]
+fn a_poll_tells_urgent_data_from_other() {
+    let (one, other) = tcp_pair();
+    let look = |interest| {
+        let mut items = [PollItem::fd(&one, interest)];
+        let found = poll(&mut items, Some(SHORT)).unwrap();
+        let [item] = items;
+        (found, item.is_readable(), item.has_priority())
+    };
+    let both = READ | Interest::PRIORITY;
+    assert_eq!(look(both), (0, false, false));
+    rustix::net::send(&other, b"!", SendFlags::OOB).unwrap();
+    assert_eq!(
+        poll(&mut [PollItem::fd(&one, Interest::PRIORITY)], None),
+        Ok(1)
+    );
+    assert_eq!(look(both), (1, false, true));
+    assert_eq!(look(READ), (0, false, false), "it was not asked for");
+    (&other).write_all(b"x").unwrap();
+    assert_eq!(poll(&mut [PollItem::fd(&one, READ)], None), Ok(1));
+    assert_eq!(look(both), (1, true, true));
+    // A socket never has any.
+    let context = Context::new();
+    let pull = socket(&context, Pull);
+    let mut items = [PollItem::socket(&pull, Interest::PRIORITY)];
+    assert_eq!(poll(&mut items, Some(SHORT)), Ok(0));
+    assert!(!items[0].has_priority());
+}
+
+#[test]
+fn a_poll_tells_of_a_descriptor_that_failed_whatever_was_asked_for() {
+    let failed = |fd: &dyn AsFd, interest| {
+        let fd = fd.as_fd();
+        let mut items = [PollItem::fd(&fd, interest)];
+        assert_eq!(poll(&mut items, Some(PATIENCE)), Ok(1), "{interest:?}");
+        let [item] = items;
+        (item.has_failed(), item.is_readable(), item.is_writable())
+    };
+    // The other end is gone.
+    let (one, other) = UnixStream::pair().unwrap();
+    assert_eq!(failed(&one, WRITE), (false, false, true));
+    drop(other);
+    assert_eq!(failed(&one, Interest::NONE), (true, false, false));
+    assert_eq!(failed(&one, READ), (true, true, false));
+    assert_eq!(failed(&one, WRITE), (true, false, true));
+    // An error waits to be told: the connection was reset.
+    let (one, other) = tcp_pair();
+    SockRef::from(&other)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(other);
+    assert_eq!(failed(&one, Interest::NONE), (true, false, false));
+    assert_eq!(failed(&one, READ | WRITE), (true, true, true));
+    // A sound one beside it is not said to have failed.
+    let (sound, _other) = UnixStream::pair().unwrap();
+    let mut items = [PollItem::fd(&one, READ), PollItem::fd(&sound, READ)];
+    assert_eq!(poll(&mut items, None), Ok(1));
+    assert!(items[0].has_failed() && !items[1].has_failed() && !items[1].is_readable());
+}
 
 #[test]
 fn a_poll_wakes_for_a_message() {
@@ -607,6 +678,47 @@ fn a_proxy_answers_a_rep_for_every_command() {
         assert_eq!(recv_text(&req), [""], "{command}");
     }
     assert_eq!(running.join(), Ok(ProxyStats::default()));
+}
+
+/// One socket on both sides: what it receives it sends. Clients are answered with their own words, and a
+/// capture has them once.
+#[test]
+fn a_proxy_of_one_socket_with_itself_is_an_echo() {
+    for (kind, client) in [(Rep, Req), (Router, Req), (Router, Dealer)] {
+        let context = Context::new();
+        let echo = socket(&context, kind);
+        let endpoint = echo.bind(&fresh("tcp")).unwrap();
+        let clients = [(); 2].map(|()| {
+            let client = socket(&context, client);
+            client.connect(&endpoint).unwrap();
+            client
+        });
+        let pair = |here, there| {
+            let (here, there) = (socket(&context, here), socket(&context, there));
+            here.connect(&there.bind(&fresh("inproc")).unwrap())
+                .unwrap();
+            (here, there)
+        };
+        let ((capture, captured), (control, steer)) = (pair(Push, Pull), pair(Pair, Pair));
+        let running = Working::start(move || {
+            let proxy = Proxy::new(&echo, &echo);
+            proxy.capture(&capture).control(&control).run()
+        });
+        for round in 0..20 {
+            let word = |n| format!("{n} in {round}");
+            for (n, client) in clients.iter().enumerate() {
+                send(client, word(n));
+            }
+            for (n, client) in clients.iter().enumerate() {
+                assert_eq!(recv_text(client), [word(n)], "{kind}");
+            }
+        }
+        send(&steer, "TERMINATE");
+        let stats = running.join().unwrap();
+        assert_eq!((stats.front_in, stats.back_in), (40, 0), "{kind}");
+        let copies = std::iter::from_fn(|| captured.try_recv().ok()).count();
+        assert_eq!(copies, 40, "{kind}");
+    }
 }
 
 #[test]

@@ -88,6 +88,99 @@ fn both_sides_tell_the_life_of_a_connection_in_order() {
     }
 }
 
+/// As libzmq tells it: what was tried and closed, then when it is tried again.
+#[test]
+fn each_attempt_that_fails_is_told_as_closed_and_retried() {
+    for transport in ["tcp", "ipc"] {
+        let context = Context::new();
+        let gone = socket(&context, Pull);
+        let endpoint = gone.bind(&fresh(transport)).unwrap();
+        drop(gone);
+        let pause = Duration::from_millis(4);
+        let push = socket_with(&context, Push, options().reconnect_ivl(pause));
+        let monitor = push.monitor();
+        push.connect(&endpoint).unwrap();
+        for _ in 0..3 {
+            let told = match transport {
+                "tcp" => expect(&monitor, [ConnectDelayed, Closed, ConnectRetried]).to_vec(),
+                // The system says at once that nobody is there.
+                _ => expect(&monitor, [Closed, ConnectRetried]).to_vec(),
+            };
+            let [.., closed, retried] = &told[..] else {
+                unreachable!()
+            };
+            if told.len() == 3 {
+                let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error() as u64;
+                assert_eq!(told[0].value, in_progress);
+            }
+            for event in &told {
+                assert_eq!(event.endpoint, endpoint);
+                assert_eq!((&event.peer, &event.local), (&None, &None), "{event}");
+            }
+            let cause = closed.cause.as_deref().unwrap();
+            assert!(
+                cause.contains("efused") || cause.contains("No such file"),
+                "{cause}"
+            );
+            // The pause and up to a quarter of it.
+            assert!((4..=5).contains(&retried.value), "{}", retried.value);
+        }
+        drop(push);
+        // None follows, and that is said.
+        let once = socket_with(&context, Push, options().reconnect_ivl(None));
+        let monitor = once.monitor();
+        once.connect(&endpoint).unwrap();
+        if transport == "tcp" {
+            expect(&monitor, [ConnectDelayed]);
+        }
+        expect(&monitor, [Closed, Closed]);
+        drop(once);
+        expect(&monitor, [MonitorStopped]);
+    }
+}
+
+/// The descriptor where there is one, and the address of this side where this side connected.
+#[test]
+fn events_tell_the_descriptor_and_the_address_of_this_side() {
+    for transport in ["tcp", "ipc"] {
+        let context = Context::new();
+        let pull = socket(&context, Pull);
+        let theirs = pull.monitor();
+        let endpoint = pull.bind(&fresh(transport)).unwrap();
+        let push = socket(&context, Push);
+        let ours = push.monitor();
+        push.connect(&endpoint).unwrap();
+        let [listening, accepted, shaken] =
+            expect(&theirs, [Listening, Accepted, HandshakeSucceeded]);
+        let [_, connected, shaken_too] =
+            expect(&ours, [ConnectDelayed, Connected, HandshakeSucceeded]);
+        let numbers = [&listening, &accepted, &connected].map(|event| {
+            let name = std::fs::read_link(format!("/proc/self/fd/{}", event.value));
+            let name = name.unwrap_or_else(|error| panic!("{event}: {error}"));
+            assert!(name.to_string_lossy().starts_with("socket:"), "{event}");
+            event.value
+        });
+        assert!(
+            numbers[0] != numbers[1] && numbers[1] != numbers[2] && numbers[0] != numbers[2],
+            "{numbers:?}"
+        );
+        assert_eq!((shaken.value, shaken_too.value), (0, 0));
+        // The two sides say the same of their ends.
+        assert_eq!((&listening.local, &accepted.local), (&None, &None));
+        assert_eq!(connected.local, shaken_too.local);
+        assert_eq!(connected.peer.as_ref(), Some(&endpoint));
+        assert_eq!(connected.local, accepted.peer);
+        drop(push);
+        let [closed, _] = expect(&ours, [Closed, MonitorStopped]);
+        assert_eq!((closed.value, closed.local), (numbers[2], connected.local));
+        let [lost] = expect(&theirs, [Disconnected]);
+        assert_eq!((lost.value, lost.local), (numbers[1], None));
+        drop(pull);
+        let [closed] = expect(&theirs, [Closed]);
+        assert_eq!(closed.value, numbers[0]);
+    }
+}
+
 #[test]
 fn the_connecting_side_leaves() {
     for transport in ["tcp", "ipc"] {

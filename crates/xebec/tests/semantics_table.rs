@@ -810,6 +810,64 @@ fn publishers_with_nodrop_block_at_sndhwm() {
     }
 }
 
+/// One more than the mark is refused, one less is not; and of several subscribers the fullest decides,
+/// none getting what another one cannot take.
+#[test]
+fn publishers_with_nodrop_are_refused_exactly_at_the_mark() {
+    for kind in [Pub, Xpub] {
+        let context = Context::new();
+        let marks = options().sndhwm(2).xpub_nodrop(true);
+        let publisher = socket_with(&context, kind, marks);
+        let endpoint = publisher.bind(&fresh("inproc")).unwrap();
+        // The queue over inproc is as long as both marks.
+        let subs = [("a", 3), ("", 5)].map(|(topic, mark)| {
+            let sub = socket_with(&context, Sub, options().rcvhwm(mark));
+            sub.subscribe(topic).unwrap();
+            sub.connect(&endpoint).unwrap();
+            sub
+        });
+        let try_send = |body: &str| publisher.try_send(body).map_err(|refused| refused.kind);
+        for body in ["a0", "a1", "a2", "a3", "a4"] {
+            assert!(publisher.is_writable(), "{kind}: {body}");
+            assert_eq!(try_send(body), Ok(()), "{kind}: {body}");
+        }
+        for _ in 0..3 {
+            assert!(!publisher.is_writable());
+            assert_eq!(try_send("a"), Err(SendErrorKind::WouldBlock));
+        }
+        // Room for one is room for one.
+        assert_eq!(recv(&subs[0]).body(), "a0");
+        assert_eq!(try_send("a5"), Ok(()));
+        assert_eq!(try_send("a"), Err(SendErrorKind::WouldBlock));
+        // What the full one does not want the other gets.
+        assert_eq!(try_send("b6"), Ok(()));
+        assert_eq!(try_send("b"), Err(SendErrorKind::WouldBlock));
+        let all = ["a0", "a1", "a2", "a3", "a4", "a5", "b6"];
+        for (sub, all) in subs.iter().zip([&all[1..6], &all]) {
+            all.iter()
+                .for_each(|body| assert_eq!(recv(sub).body(), body));
+            recv_nothing(sub);
+        }
+        assert_eq!(publisher.stats().dropped, Drops::default());
+    }
+}
+
+/// A refused message is none that was dropped: without the option each of them is counted.
+#[test]
+fn nodrop_is_taken_back() {
+    let context = Context::new();
+    let marks = options().sndhwm(1).xpub_nodrop(true);
+    let publisher = socket_with(&context, Xpub, marks);
+    let sub = socket_with(&context, Sub, options().rcvhwm(1));
+    sub.subscribe("").unwrap();
+    sub.connect(&publisher.bind(&fresh("inproc")).unwrap())
+        .unwrap();
+    let fill = || (0..5).filter(|_| publisher.try_send("x").is_ok()).count();
+    assert_eq!((fill(), publisher.stats().dropped.high_water_mark), (2, 0));
+    publisher.set("xpub_nodrop", "no").unwrap();
+    assert_eq!((fill(), publisher.stats().dropped.high_water_mark), (5, 5));
+}
+
 #[test]
 fn publishers_drop_over_inproc_at_the_sum_of_both_marks() {
     for kind in [Pub, Xpub] {
