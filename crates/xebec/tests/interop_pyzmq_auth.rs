@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use support::security;
 use support::*;
 use xebec::EventKind::{self, *};
 use xebec::SocketType::{Pull, Push};
@@ -47,20 +48,9 @@ fn attempt(endpoint: &str, options: Options) -> (EventKind, u64) {
     outcome
 }
 
-#[track_caller]
 fn outcome(monitor: &Monitor) -> (EventKind, u64) {
-    loop {
-        let event = monitor.recv_timeout(PATIENCE).expect("an event");
-        if matches!(
-            event.kind,
-            HandshakeSucceeded
-                | HandshakeFailedNoDetail
-                | HandshakeFailedProtocol
-                | HandshakeFailedAuth
-        ) {
-            return (event.kind, event.value);
-        }
-    }
+    let event = security::outcome(monitor);
+    (event.kind, event.value)
 }
 
 const LET_IN: (EventKind, u64) = (HandshakeSucceeded, 0);

@@ -5,13 +5,13 @@ mod support;
 
 use std::time::Duration;
 
+use support::security::{self, ZAP};
 use support::*;
 use xebec::EventKind::{self, *};
 use xebec::SocketType::{Pull, Push, Rep};
 use xebec::{Context, KeyPair, Message, Socket};
 use xebec_peers::libzmq::{self, Library};
 
-const ZAP: &str = "inproc://zeromq.zap.01";
 const ZAP_DOMAIN: i32 = 55;
 const ZAP_ENFORCE_DOMAIN: i32 = 93;
 const PLAIN_SERVER: i32 = 44;
@@ -225,12 +225,8 @@ fn libzmq_outcome(monitor: &libzmq::Monitor) -> Outcome {
 }
 
 fn our_outcome(monitor: &xebec::Monitor) -> Outcome {
-    loop {
-        let event = monitor.recv_timeout(PATIENCE).expect("an event");
-        if OUTCOMES.contains(&event.kind) {
-            return (event.kind.number(), event.value);
-        }
-    }
+    let event = security::outcome(monitor);
+    (event.kind.number(), event.value)
 }
 
 fn reply(frames: &[&[u8]]) -> Frames {

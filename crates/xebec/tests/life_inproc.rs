@@ -248,6 +248,15 @@ fn closed_early(context: &Context, linger: Option<Duration>) {
         .unwrap();
 }
 
+/// Ends whatever lingers in the context, so that a test that fails does not wait for it.
+struct Ending(Context);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.shutdown();
+    }
+}
+
 fn bound_late(context: &Context) -> Pull {
     let pull = Pull::new(context).unwrap();
     pull.bind("inproc://early").unwrap();
@@ -258,6 +267,7 @@ fn bound_late(context: &Context) -> Pull {
 fn who_closes_before_the_bind_lingers_for_it() {
     for linger in [None, Some(SOON)] {
         let context = Context::new();
+        let _ending = Ending(context.clone());
         closed_early(&context, linger);
         assert_eq!(context.sockets(), 1, "it lingers");
         let pull = bound_late(&context);
@@ -279,6 +289,7 @@ fn who_closes_before_the_bind_lingers_for_it() {
 fn without_linger_or_after_it_a_late_bind_gets_nothing() {
     for linger in [Duration::ZERO, Duration::from_millis(10)] {
         let context = Context::new();
+        let _ending = Ending(context.clone());
         closed_early(&context, Some(linger));
         until("it is gone", || context.sockets() == 0);
         let pull = bound_late(&context);

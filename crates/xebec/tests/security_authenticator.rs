@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use support::security::*;
 use support::*;
-use xebec::EventKind::{self, *};
+use xebec::EventKind::*;
 use xebec::SocketType::{Pull, Push, Rep};
 use xebec::{
-    AuthError, Authenticator, Context, Decision, Event, Metadata, Monitor, Options, Policy, Socket,
+    AuthError, Authenticator, Context, Decision, Metadata, Monitor, Policy, Socket,
 };
-
-const EFAULT: u64 = 14;
 
 /// A policy under which this machine's clients of NULL are let in.
 fn local() -> Policy {
@@ -29,46 +28,11 @@ fn elsewhere() -> Policy {
 
 /// A server that asks, its endpoint and its events.
 fn server(context: &Context) -> (Socket, String, Monitor) {
-    let server = socket_with(context, Pull, options().zap_domain("cars"));
-    let endpoint = server.bind("tcp://127.0.0.1:*").expect("bind");
-    let monitor = server.monitor();
-    (server, endpoint, monitor)
-}
-
-/// A client that has sent a message, in a context of its own.
-fn client_with(endpoint: &str, options: Options) -> Socket {
-    let options = options.reconnect_ivl(Duration::from_millis(10));
-    let client = socket_with(&Context::new(), Push, options);
-    client.connect(endpoint).expect("connect");
-    send(&client, "let me in");
-    client
+    bound(context, Pull, options().zap_domain("cars"))
 }
 
 fn client(endpoint: &str) -> Socket {
-    client_with(endpoint, options())
-}
-
-/// The next event about a handshake.
-#[track_caller]
-fn outcome(monitor: &Monitor) -> Event {
-    loop {
-        let event = monitor.recv_timeout(PATIENCE).expect("an event");
-        if matches!(
-            event.kind,
-            HandshakeSucceeded
-                | HandshakeFailedNoDetail
-                | HandshakeFailedProtocol
-                | HandshakeFailedAuth
-        ) {
-            return event;
-        }
-    }
-}
-
-#[track_caller]
-fn expect(monitor: &Monitor, kind: EventKind, value: u64) {
-    let event = outcome(monitor);
-    assert_eq!((event.kind, event.value), (kind, value), "{event}");
+    comer(endpoint, Push, options()).0
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use support::security::*;
 use support::*;
 use xebec::SocketType::{self, Pull, Sub, Xpub};
 use xebec::{Context, EventKind, KeyPair, Monitor, Options, Socket};
@@ -79,9 +80,7 @@ fn server(kind: SocketType, options: Options) -> (Socket, String, KeyPair, Monit
     let options = options
         .curve_server(true)
         .curve_secretkey(keys.secret.clone());
-    let socket = socket_with(&Context::new(), kind, options);
-    let endpoint = socket.bind("tcp://127.0.0.1:*").unwrap();
-    let monitor = socket.monitor();
+    let (socket, endpoint, monitor) = bound(&Context::new(), kind, options);
     (socket, endpoint, keys, monitor)
 }
 

@@ -6,6 +6,7 @@ mod support;
 use std::io::Read;
 use std::time::Duration;
 
+use support::security::*;
 use support::*;
 use xebec::EventKind::*;
 use xebec::SocketType::{Pull, Push};
@@ -15,10 +16,7 @@ use xebec::{Authenticator, Context, Monitor, Options, Policy, Socket};
 const HALF_OPEN: usize = 256;
 
 fn listen(context: &Context, options: Options) -> (Socket, String, Monitor) {
-    let pull = socket_with(context, Pull, options);
-    let monitor = pull.monitor();
-    let endpoint = pull.bind("tcp://127.0.0.1:*").expect("bind");
-    (pull, endpoint, monitor)
+    bound(context, Pull, options)
 }
 
 /// This many connections that say nothing, all accepted.
@@ -32,14 +30,8 @@ fn strangers(count: usize, endpoint: &str, monitor: &Monitor) -> Vec<Raw> {
 }
 
 fn client(endpoint: &str, password: &str) -> Socket {
-    let options = options()
-        .plain_username("ann")
-        .plain_password(password)
-        .reconnect_ivl(Duration::from_millis(10));
-    let push = socket_with(&Context::new(), Push, options);
-    push.connect(endpoint).expect("connect");
-    send(&push, "hello");
-    push
+    let options = options().plain_username("ann").plain_password(password);
+    comer(endpoint, Push, options).0
 }
 
 #[test]
@@ -52,7 +44,7 @@ fn the_surplus_is_sent_away_and_may_come_back() {
     // Those who are let in, or turned away, are at the door no more.
     let let_in: Vec<Socket> = (0..5).map(|_| client(&endpoint, "secret")).collect();
     for _ in 0..5 {
-        assert_eq!(recv_text(&pull), ["hello"]);
+        assert_eq!(recv_text(&pull), ["let me in"]);
     }
     let turned_away = client(&endpoint, "wrong");
     await_event(&monitor, HandshakeFailedAuth);
@@ -73,7 +65,7 @@ fn the_surplus_is_sent_away_and_may_come_back() {
     let patient = client(&endpoint, "secret");
     await_event(&monitor, AcceptFailed);
     drop(strangers.pop());
-    assert_eq!(recv_text(&pull), ["hello"], "there is room again");
+    assert_eq!(recv_text(&pull), ["let me in"], "there is room again");
     drop((let_in, turned_away, patient));
 }
 
@@ -84,8 +76,8 @@ fn without_authentication_there_is_no_bound() {
     let strangers = strangers(HALF_OPEN + 10, &endpoint, &monitor);
     let push = socket(&context, Push);
     push.connect(&endpoint).unwrap();
-    send(&push, "hello");
-    assert_eq!(recv_text(&pull), ["hello"]);
+    send(&push, "let me in");
+    assert_eq!(recv_text(&pull), ["let me in"]);
     drop(strangers);
 }
 
@@ -100,6 +92,6 @@ fn those_who_never_finish_make_room_after_handshake_ivl() {
     let (pull, endpoint, monitor) = listen(&context, server);
     let strangers = strangers(HALF_OPEN, &endpoint, &monitor);
     let _client = client(&endpoint, "secret");
-    assert_eq!(recv_text(&pull), ["hello"]);
+    assert_eq!(recv_text(&pull), ["let me in"]);
     drop(strangers);
 }

@@ -7,16 +7,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use support::security::*;
 use support::*;
 use xebec::EventKind::{self, *};
 use xebec::SocketType::{Dealer, Rep, Router};
 use xebec::{
-    Authenticator, Context, Event, KeyPair, Message, Monitor, Options, Policy, PublicKey, Socket,
+    Authenticator, Context, KeyPair, Message, Monitor, Options, Policy, PublicKey, Socket,
 };
-
-const ZAP: &str = "inproc://zeromq.zap.01";
-
-const EFAULT: u64 = 14;
 
 /// The options of a server and of a client that it might let in.
 type Pair = fn() -> (Options, Options);
@@ -31,17 +28,6 @@ fn curve() -> (Options, Options) {
     curve_of(&server, &client)
 }
 
-fn curve_of(server: &KeyPair, client: &KeyPair) -> (Options, Options) {
-    let serving = options()
-        .curve_server(true)
-        .curve_secretkey(server.secret.clone());
-    let connecting = options()
-        .curve_serverkey(server.public)
-        .curve_publickey(client.public)
-        .curve_secretkey(client.secret.clone());
-    (serving, connecting)
-}
-
 struct Served {
     context: Context,
     router: Socket,
@@ -52,9 +38,7 @@ struct Served {
 /// A server in a domain.
 fn serve(options: Options) -> Served {
     let context = Context::new();
-    let router = socket_with(&context, Router, options.zap_domain("cars"));
-    let monitor = router.monitor();
-    let endpoint = router.bind("tcp://127.0.0.1:*").expect("bind");
+    let (router, endpoint, monitor) = bound(&context, Router, options.zap_domain("cars"));
     Served {
         context,
         router,
@@ -63,21 +47,15 @@ fn serve(options: Options) -> Served {
     }
 }
 
-/// A client that has said hello.
 fn connect(endpoint: &str, options: Options) -> (Socket, Monitor) {
-    let options = options.reconnect_ivl(Duration::from_millis(10));
-    let dealer = socket_with(&Context::new(), Dealer, options);
-    let monitor = dealer.monitor();
-    dealer.connect(endpoint).expect("connect");
-    send(&dealer, "hello");
-    (dealer, monitor)
+    comer(endpoint, Dealer, options)
 }
 
 /// What the client said has come, and it can be answered. The user id that goes with it.
 #[track_caller]
 fn assert_talks(router: &Socket, dealer: &Socket) -> String {
     let got = recv(router);
-    assert_eq!(got.body(), "hello");
+    assert_eq!(got.body(), "let me in");
     let peer = router
         .peer(got.connection().expect("received"))
         .expect("here");
@@ -90,30 +68,6 @@ fn assert_talks(router: &Socket, dealer: &Socket) -> String {
     );
     assert_eq!(recv_text(dealer), ["welcome"]);
     String::from_utf8(peer.user_id.as_ref().expect("it was judged").to_vec()).expect("text")
-}
-
-/// The next event about a handshake.
-#[track_caller]
-fn outcome(monitor: &Monitor) -> Event {
-    loop {
-        let event = monitor.recv_timeout(PATIENCE).expect("an event");
-        if matches!(
-            event.kind,
-            HandshakeSucceeded
-                | HandshakeFailedNoDetail
-                | HandshakeFailedProtocol
-                | HandshakeFailedAuth
-        ) {
-            return event;
-        }
-    }
-}
-
-#[track_caller]
-fn expect(monitor: &Monitor, kind: EventKind, value: u64) -> Event {
-    let event = outcome(monitor);
-    assert_eq!((event.kind, event.value), (kind, value), "{event}");
-    event
 }
 
 // ---- a handler ----
@@ -229,7 +183,7 @@ fn a_curve_server_without_a_handler_encrypts_unless_the_domain_is_enforced() {
     let served = serve(server.clone());
     let (dealer, _) = connect(&served.endpoint, client.clone());
     expect(&served.monitor, HandshakeSucceeded, 0);
-    assert_eq!(recv_text(&served.router)[1], "hello");
+    assert_eq!(recv_text(&served.router)[1], "let me in");
     drop(dealer);
 
     let served = serve(server.clone().zap_enforce_domain(true));
@@ -244,7 +198,7 @@ fn a_curve_server_without_a_handler_encrypts_unless_the_domain_is_enforced() {
     let router = socket_with(&context, Router, server.zap_enforce_domain(true));
     let endpoint = router.bind("tcp://127.0.0.1:*").unwrap();
     let _client = connect(&endpoint, client);
-    assert_eq!(recv_text(&router)[1], "hello");
+    assert_eq!(recv_text(&router)[1], "let me in");
     recv_nothing(&handler);
 }
 

@@ -9,18 +9,11 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use support::security::*;
 use support::*;
 use xebec::EventKind::{self, *};
 use xebec::SocketType::{Dealer, Pub, Pull, Push, Rep, Req, Router, Sub};
-use xebec::{Context, Event, Message, Monitor, Options, Socket};
-
-const ZAP: &str = "inproc://zeromq.zap.01";
-
-/// Errnos, as monitors tell them.
-const EPIPE: u64 = 32;
-const ECONNRESET: u64 = 104;
-const EFAULT: u64 = 14;
-const ETIMEDOUT: u64 = 110;
+use xebec::{Context, Message, Monitor, Options, Socket};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -39,56 +32,16 @@ fn guarded() -> Options {
 
 /// A server that asks, its endpoint and its events.
 fn server(context: &Context, options: Options) -> (Socket, String, Monitor) {
-    let server = socket_with(context, Pull, options);
-    let endpoint = server.bind("tcp://127.0.0.1:*").expect("bind");
-    let monitor = server.monitor();
-    (server, endpoint, monitor)
+    bound(context, Pull, options)
 }
 
-/// A client in a context of its own, where nobody is asked, that has sent a message.
 fn client(endpoint: &str) -> (Socket, Monitor) {
-    let client = socket_with(&Context::new(), Push, options().reconnect_ivl(ms(10)));
-    let monitor = client.monitor();
-    client.connect(endpoint).expect("connect");
-    send(&client, "let me in");
-    (client, monitor)
+    comer(endpoint, Push, options())
 }
 
 /// A reply with this status.
 fn reply(status: &str) -> Message {
     message([b"1.0", b"1", status.as_bytes(), b"because", b"", b""])
-}
-
-/// The next event about a handshake.
-#[track_caller]
-fn outcome(monitor: &Monitor) -> Event {
-    loop {
-        let event = monitor.recv_timeout(PATIENCE).expect("an event");
-        if matches!(
-            event.kind,
-            HandshakeSucceeded
-                | HandshakeFailedNoDetail
-                | HandshakeFailedProtocol
-                | HandshakeFailedAuth
-        ) {
-            return event;
-        }
-    }
-}
-
-#[track_caller]
-fn expect(monitor: &Monitor, kind: EventKind, value: u64) -> Event {
-    let event = outcome(monitor);
-    assert_eq!((event.kind, event.value), (kind, value), "{event}");
-    event
-}
-
-/// The connection ended without a word; its last bytes may have crossed the end.
-#[track_caller]
-fn sent_away(monitor: &Monitor) {
-    let event = outcome(monitor);
-    let ended = [EPIPE, ECONNRESET].contains(&event.value);
-    assert!(event.kind == HandshakeFailedNoDetail && ended, "{event}");
 }
 
 #[test]

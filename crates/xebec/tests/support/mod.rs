@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 mod raw;
+pub(crate) mod security;
 
 use std::future::Future;
 use std::pin::pin;
