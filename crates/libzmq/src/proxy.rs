@@ -41,7 +41,9 @@ pub unsafe extern "C" fn zmq_proxy_steerable(
         }
         // SAFETY: passed on to the caller.
         let (front, back) = unsafe { (socket(front)?, socket(back)?) };
-        let mut proxy = Proxy::new(&front.socket, &back.socket).of_any_types();
+        let mut proxy = Proxy::new(&front.socket, &back.socket)
+            .of_any_types()
+            .wait_for_capture();
         if !capture.is_null() {
             // SAFETY: as above.
             proxy = proxy.capture(&unsafe { socket(capture)? }.socket);

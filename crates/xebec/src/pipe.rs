@@ -27,7 +27,6 @@ use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
 use crate::options::Options;
 use crate::stats::{Counters, Traffic};
-use crate::transport;
 
 /// Names a pipe of a socket; reused after the pipe is gone.
 pub(crate) type PipeId = usize;
@@ -221,15 +220,14 @@ impl Pipe {
         }
     }
 
-    /// The number of its descriptor, for events; 0 if it has none.
-    pub(crate) fn descriptor(&self) -> u64 {
-        self.conn()
-            .map_or(0, |conn| transport::number(conn.stream()))
-    }
-
-    /// The same, for what is received by it.
+    /// Its descriptor, for what is received by it.
     pub(crate) fn raw_fd(&self) -> Option<RawFd> {
         self.conn().map(|conn| conn.stream().as_fd().as_raw_fd())
+    }
+
+    /// The same, for events; 0 if it has none.
+    pub(crate) fn descriptor(&self) -> u64 {
+        self.raw_fd().map_or(0, |fd| fd.unsigned_abs().into())
     }
 
     /// This side's address of a connection that this side made, for events.

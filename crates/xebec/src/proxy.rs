@@ -83,6 +83,7 @@ pub struct Proxy<'a> {
     capture: Option<&'a Socket>,
     control: Option<&'a Socket>,
     any_types: bool,
+    waits_for_capture: bool,
     stats: ProxyStats,
 }
 
@@ -114,12 +115,14 @@ impl<'a> Proxy<'a> {
             capture: None,
             control: None,
             any_types: false,
+            waits_for_capture: false,
             stats: ProxyStats::default(),
         }
     }
 
     /// Sends a copy of every message, in both directions, to `socket`: a PUB, PUSH, PAIR or
-    /// DEALER. A capture that cannot keep up misses messages; it never holds up the device.
+    /// DEALER. A capture that cannot keep up misses messages; it does not hold up the device, but
+    /// for [`wait_for_capture`](Self::wait_for_capture).
     pub fn capture(mut self, socket: &'a (impl AsRef<Socket> + ?Sized)) -> Self {
         self.capture = Some(socket.as_ref());
         self
@@ -134,10 +137,17 @@ impl<'a> Proxy<'a> {
         self
     }
 
-    /// Joins any two sockets, or one with itself, as `zmq_proxy` does: what one cannot receive or the
-    /// other not send does not pass, and a capture that is full or has no peer holds the device up.
+    /// Joins any two sockets, as `zmq_proxy` does: what one cannot receive or the other not send does
+    /// not pass.
     pub fn of_any_types(mut self) -> Self {
         self.any_types = true;
+        self
+    }
+
+    /// Has no message missed by the capture, as `zmq_proxy` does: one that is full or has no peer holds
+    /// the device up.
+    pub fn wait_for_capture(mut self) -> Self {
+        self.waits_for_capture = true;
         self
     }
 
@@ -241,9 +251,8 @@ impl<'a> Proxy<'a> {
                     bytes += message.size() as u64;
                     if let Some(capture) = self.capture {
                         let copy = message.clone();
-                        // A capture that is full or gone misses this one, and its own counters tell;
-                        // that of `zmq_proxy` is waited for.
-                        let _ = match self.any_types {
+                        // A capture that is full or gone misses this one, and its own counters tell.
+                        let _ = match self.waits_for_capture {
                             true => capture.send(copy),
                             false => capture.try_send(copy),
                         };

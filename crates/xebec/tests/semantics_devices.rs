@@ -746,6 +746,34 @@ fn a_capture_that_is_stuck_does_not_hold_the_proxy_up() {
     );
 }
 
+/// As `zmq_proxy` has it: the capture has every message before it is passed on.
+#[test]
+fn a_capture_that_is_waited_for_holds_the_proxy_up() {
+    let context = Context::new();
+    let (front, back) = (socket(&context, Pull), socket(&context, Push));
+    let tap = socket(&context, Push);
+    let tapped = tap.bind(&fresh("inproc")).unwrap();
+    let (push, pull) = (socket(&context, Push), socket(&context, Pull));
+    push.connect(&front.bind(&fresh("tcp")).unwrap()).unwrap();
+    pull.connect(&back.bind(&fresh("tcp")).unwrap()).unwrap();
+    await_peers(&back, 1);
+    let running = Working::start(move || {
+        let proxy = Proxy::new(&front, &back).capture(&tap);
+        proxy.wait_for_capture().run()
+    });
+    (0..100u8).for_each(|n| send(&push, [n]));
+    // Nobody is at the capture.
+    recv_nothing(&pull);
+    let captured = socket(&context, Pull);
+    captured.connect(&tapped).unwrap();
+    for n in 0..100u8 {
+        assert_eq!(recv(&captured).body(), &[n]);
+        assert_eq!(recv(&pull).body(), &[n]);
+    }
+    context.shutdown();
+    assert_eq!(running.join(), Err(ProxyError::Terminated));
+}
+
 #[test]
 fn sockets_that_make_no_device_are_refused() {
     let context = Context::new();
