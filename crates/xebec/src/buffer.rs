@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
+use zeroize::Zeroize;
 
 /// The size of one read and of one batch of writes, unless IN_BATCH_SIZE and OUT_BATCH_SIZE say
 /// otherwise. Measured on loopback: 64-byte messages reach 32 M/s with 64 KiB; larger batches gain
@@ -89,6 +90,13 @@ impl Pool {
         }
     }
 
+    /// Whether these bytes are in a buffer that came back; in one to write, which shows none, they may be.
+    #[cfg(test)]
+    pub(crate) fn lent(&self, bytes: &[u8]) -> bool {
+        let found = |buffer: &Vec<u8>| buffer.windows(bytes.len()).any(|found| found == bytes);
+        self.reads.iter().any(found) || !self.writes.iter().all(|buffer| buffer.capacity() == 0)
+    }
+
     fn give_write(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() >= self.write_capacity() && self.writes.len() < SPARE {
             buffer.clear();
@@ -126,6 +134,12 @@ impl Incoming {
     pub(crate) fn consume(&mut self, n: usize) {
         self.start += n;
         debug_assert!(self.start <= self.end);
+    }
+
+    /// Zeroes the first `n` bytes, or all that there are, which stay until they are consumed.
+    pub(crate) fn wipe(&mut self, n: usize) {
+        let n = n.min(self.len());
+        self.data[self.start..self.start + n].zeroize();
     }
 
     /// Where the next read goes: free room behind the bytes, no more of it than a batch.
@@ -297,6 +311,22 @@ mod tests {
         );
         assert!(incoming.room(&mut pool).len() >= BATCH / 2);
         assert_eq!((incoming.bytes(), pool.reads.len()), (&b"bc"[..], 0));
+    }
+
+    #[test]
+    fn what_is_wiped_is_zero_wherever_the_buffer_goes() {
+        let (mut pool, mut incoming) = (Pool::default(), Incoming::default());
+        for (n, left) in [(6, &b"rest"[..]), (usize::MAX, &b"\0\0\0\0"[..])] {
+            incoming.room(&mut pool)[..10].copy_from_slice(b"secretrest");
+            incoming.filled(10);
+            incoming.wipe(n);
+            incoming.consume(6);
+            assert_eq!(incoming.bytes(), left);
+            incoming.consume(4);
+            incoming.rest(&mut pool);
+            let lent_back = pool.reads.last().unwrap();
+            assert!(!lent_back.windows(6).any(|bytes| bytes == b"secret"));
+        }
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 use zmtp::{
     Cipher, Command, Credentials, Framing, Handshake, HandshakeError, Local, MESSAGE_OVERHEAD,
     Opened, Peer, Progress, SocketType, Subscription, Verdict, Version,
@@ -230,7 +231,11 @@ impl Conn {
             let Phase::Handshake(handshake) = &mut self.phase else {
                 return Ok(Shaken::Waits);
             };
+            handshake.tell_time(Instant::now());
             let progress = handshake.input(self.incoming.bytes());
+            // It may have been a password.
+            let consumed = progress.as_ref().map(|progress| progress.consumed);
+            self.incoming.wipe(consumed.unwrap_or(usize::MAX));
             if let Some(shaken) = self.progressed(progress, pool)? {
                 return Ok(shaken);
             }
@@ -265,8 +270,9 @@ impl Conn {
         let output = std::mem::take(handshake.output());
         let cipher = handshake.take_cipher();
         if !output.is_empty() {
-            self.outgoing
-                .append(pool, |out| out.extend_from_slice(&output));
+            // As a chunk of its own, which is wiped when it is written: it may hold a password.
+            let output = Zeroizing::new(output);
+            self.outgoing.append_shared(Bytes::from_owner(output));
         }
         if self.unwritten() > 0 {
             // An error is to reach the peer as well, if it can.
@@ -712,5 +718,70 @@ impl fmt::Debug for Conn {
             self.stream.peer_address(),
             self.version
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zmtp::{Mechanism, Secret, SocketType};
+
+    use super::*;
+    use crate::endpoint::Endpoint;
+    use crate::transport::{Listener, StreamOptions, tcp};
+
+    const PASSWORD: &[u8] = b"a word that nobody is to find";
+
+    fn local(mechanism: Mechanism) -> Local {
+        Local {
+            socket_type: SocketType::Dealer,
+            routing_id: Bytes::new(),
+            properties: Vec::new(),
+            mechanism,
+            authenticate: true,
+            max_version: Version::V3_1,
+        }
+    }
+
+    /// A PLAIN client and its server, before the first octet.
+    fn ends() -> [Conn; 2] {
+        let options = StreamOptions::default();
+        let any = Endpoint::parse("tcp://127.0.0.1:*").unwrap();
+        let listener = Listener::bind(&any, &options).unwrap();
+        let address = listener.local_endpoint().strip_prefix("tcp://").unwrap();
+        let mut connecting = tcp::start_connect(address.parse().unwrap(), None, &options).unwrap();
+        let until = |made: &mut dyn FnMut() -> Option<Stream>| loop {
+            if let Some(stream) = made() {
+                break stream;
+            }
+            std::thread::yield_now();
+        };
+        let client = until(&mut || connecting.finish().unwrap());
+        let server = until(&mut || listener.accept().unwrap().map(|(stream, _)| stream));
+        let shows = Mechanism::PlainClient {
+            username: b"ann".to_vec(),
+            password: Secret::from(PASSWORD),
+        };
+        [(client, shows), (server, Mechanism::PlainServer)]
+            .map(|(stream, mechanism)| Conn::zmtp(stream, local(mechanism), u64::MAX))
+    }
+
+    #[test]
+    fn no_buffer_keeps_a_password() {
+        let (mut ends, mut pools) = (ends(), [Pool::default(), Pool::default()]);
+        let shown = loop {
+            let [client, server] = &mut ends;
+            (client.readable, server.readable) = (true, true);
+            client.shake(&mut pools[0]).unwrap();
+            if let Shaken::Asks(credentials) = server.shake(&mut pools[1]).unwrap() {
+                break credentials;
+            }
+            std::thread::yield_now();
+        };
+        let Credentials::Plain { password, .. } = shown else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(password.expose(), PASSWORD);
+        assert_eq!(pools.map(|pool| pool.lent(PASSWORD)), [false; 2]);
+        assert_eq!(ends.map(|conn| conn.unwritten()), [0; 2]);
     }
 }

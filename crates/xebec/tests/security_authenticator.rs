@@ -12,9 +12,7 @@ use support::security::*;
 use support::*;
 use xebec::EventKind::*;
 use xebec::SocketType::{Pull, Push, Rep};
-use xebec::{
-    AuthError, Authenticator, Context, Decision, Metadata, Monitor, Policy, Socket,
-};
+use xebec::{AuthError, Authenticator, Context, Decision, Metadata, Monitor, Policy, Socket};
 
 /// A policy under which this machine's clients of NULL are let in.
 fn local() -> Policy {

@@ -18,12 +18,14 @@
 //!
 //! Each state knows how many octets it needs before it can take a step; they are collected in one
 //! buffer that never exceeds [`MAX_HANDSHAKE_COMMAND`] and a header, and only grows with what has
-//! arrived. No time limit is kept here: the caller has the clock.
+//! arrived. No time limit is kept here but that of CURVE's cookie, by the clock of the caller
+//! ([`Handshake::tell_time`]).
 //!
 //! Where the peer is to be authenticated the handshake stops with its [`Credentials`], takes no
 //! octet more, and goes on with [`Handshake::verdict`].
 
 use core::mem;
+use std::time::Instant;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -114,8 +116,11 @@ pub struct Handshake {
     /// What has arrived and no step has used up, perhaps a password. Invariant: at most the octets that
     /// `state` needs.
     pending: Zeroizing<Vec<u8>>,
-    output: Vec<u8>,
+    /// What is to be sent, perhaps a password.
+    output: Zeroizing<Vec<u8>>,
     random: Random,
+    /// The caller's time, if it has told.
+    now: Option<Instant>,
     cipher: Option<Cipher>,
 }
 
@@ -186,15 +191,24 @@ impl Handshake {
             local,
             state,
             pending: Zeroizing::default(),
-            output,
+            output: Zeroizing::new(output),
             random,
+            now: None,
             cipher: None,
         }
     }
 
-    /// The octets to send. The caller takes from the front what it has sent.
+    /// The octets to send. The caller takes from the front what it has sent, and wipes it where a
+    /// password is not to be left in memory.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// Tells the time, which is to be done before each [`Handshake::input`] where a limit is to hold that
+    /// the protocol sets: the server's cookie of CURVE is good for a minute (RFC 26). For who tells no time
+    /// none passes.
+    pub fn tell_time(&mut self, now: Instant) {
+        self.now = Some(now);
     }
 
     /// What all traffic is to be sealed and opened with, once the handshake is finished under a
@@ -453,7 +467,7 @@ impl Handshake {
         if !header.command {
             return Err(HandshakeError::UnexpectedMessage);
         }
-        let next = running.command(body, &mut self.random, &mut self.output)?;
+        let next = running.command(body, self.now, &mut self.random, &mut self.output)?;
         self.pending.clear();
         self.enter(version, next)
     }

@@ -69,6 +69,8 @@ pub enum HandshakeError {
         /// The command's name.
         command: &'static str,
     },
+    /// INITIATE came more than a minute after WELCOME, whose cookie it brings back.
+    StaleCookie,
     /// INITIATE's nonce does not exceed HELLO's.
     InvalidSequence,
     /// The vouch in INITIATE is for another connection or another server.
@@ -147,7 +149,9 @@ impl HandshakeError {
                 "ERROR" => E::ZmtpMalformedCommandError,
                 _ => E::ZmtpMalformedCommandUnspecified,
             },
-            Self::Cryptographic { .. } | Self::UnusableKey => E::ZmtpCryptographic,
+            Self::Cryptographic { .. } | Self::StaleCookie | Self::UnusableKey => {
+                E::ZmtpCryptographic
+            }
             Self::InvalidSequence => E::ZmtpInvalidSequence,
             Self::KeyExchange => E::ZmtpKeyExchange,
             Self::UnexpectedMessage | Self::UnexpectedCommand { .. } => E::ZmtpUnexpectedCommand,
@@ -236,6 +240,9 @@ impl fmt::Display for HandshakeError {
             Self::Cryptographic { command } => write!(
                 f,
                 "the {command} command cannot be decrypted: check the keys of both sides"
+            ),
+            Self::StaleCookie => f.write_str(
+                "the peer took more than a minute to answer WELCOME: its cookie is no good any more",
             ),
             Self::InvalidSequence => f.write_str("the peer used a nonce twice, or out of order"),
             Self::KeyExchange => f.write_str("the peer vouches for other keys than these"),

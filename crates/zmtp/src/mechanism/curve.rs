@@ -8,14 +8,15 @@
 //! READY     nonce, Box[properties](S'->C')
 //! ```
 //!
-//! Between WELCOME and INITIATE the server remembers K, which opens this cookie alone, and forgets
-//! it with whatever comes next, or with the connection: the time limit for the handshake is the
-//! caller's. HELLO is longer than WELCOME, so nobody gains by sending it in another's name.
+//! Between WELCOME and INITIATE the server remembers K, which opens this cookie alone and for a minute,
+//! and forgets it with whatever comes next, or with the connection: the time limit for the handshake is
+//! the caller's. HELLO is longer than WELCOME, so nobody gains by sending it in another's name.
 //!
 //! Every field is checked, also those that libzmq passes over: the padding, the zeros, the order of
 //! HELLO's and INITIATE's nonces, and the S in the vouch.
 
 use core::fmt;
+use std::time::{Duration, Instant};
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -33,6 +34,8 @@ const ZEROS: usize = 64;
 const SHORT: usize = 8;
 const LONG: usize = 16;
 const COOKIE: usize = LONG + TAG + 2 * KEY_LEN;
+/// For how long a cookie is good (RFC 26, "The WELCOME Command").
+const COOKIE_LIFE: Duration = Duration::from_secs(60);
 const VOUCH: usize = LONG + TAG + 2 * KEY_LEN;
 
 const HELLO: &[u8; 16] = b"CurveZMQHELLO---";
@@ -217,6 +220,7 @@ impl AwaitHello {
     pub(super) fn command(
         self,
         body: &[u8],
+        now: Option<Instant>,
         random: &mut Random,
         out: &mut Vec<u8>,
     ) -> Result<Next, HandshakeError> {
@@ -256,6 +260,7 @@ impl AwaitHello {
             keys: self.keys,
             authenticate: self.authenticate,
             cookie_key,
+            made: now,
             hello_nonce: u64::from_be_bytes(*short),
         })))
     }
@@ -268,12 +273,20 @@ pub(crate) struct AwaitInitiate {
     keys: KeyPair,
     authenticate: bool,
     cookie_key: SharedKey,
+    /// When the cookie was, by the caller's clock.
+    made: Option<Instant>,
     hello_nonce: u64,
 }
 
 impl AwaitInitiate {
-    pub(super) fn command(self, body: &[u8]) -> Result<Next, HandshakeError> {
+    pub(super) fn command(self, body: &[u8], now: Option<Instant>) -> Result<Next, HandshakeError> {
         let mut data = expect(body, "INITIATE", May::NotRefuse)?;
+        let age = now
+            .zip(self.made)
+            .map(|(now, made)| now.duration_since(made));
+        if age.is_some_and(|age| age > COOKIE_LIFE) {
+            return Err(HandshakeError::StaleCookie);
+        }
         if data.len() < COOKIE + SHORT + TAG + KEY_LEN + VOUCH {
             return Err(HandshakeError::Malformed {
                 command: "INITIATE",
@@ -401,7 +414,7 @@ mod tests {
         hello: &[u8],
     ) -> Result<(AwaitInitiate, Vec<u8>), HandshakeError> {
         let mut out = Vec::new();
-        match server.command(hello, &mut Random::System, &mut out)? {
+        match server.command(hello, None, &mut Random::System, &mut out)? {
             Next::Await(Running::CurveServerInitiate(state)) => Ok((state, body(&out))),
             _ => panic!("INITIATE is due"),
         }
@@ -423,7 +436,7 @@ mod tests {
         assert_eq!((hello.len(), welcome.len()), (200, 168));
         let initiate = initiate(client, &welcome);
         assert_eq!(initiate.len(), 257);
-        assert!(server.command(&initiate).is_ok());
+        assert!(server.command(&initiate, None).is_ok());
     }
 
     #[test]
@@ -443,7 +456,9 @@ mod tests {
         let (mut client, hello, server) = sides();
         let (server, welcome) = welcome(server, &hello).unwrap();
         client.server_key = KeyPair::generate().public;
-        let error = server.command(&initiate(client, &welcome)).map(|_| ());
+        let error = server
+            .command(&initiate(client, &welcome), None)
+            .map(|_| ());
         assert_eq!(error, Err(HandshakeError::KeyExchange));
     }
 
@@ -452,7 +467,9 @@ mod tests {
         let (mut client, hello, server) = sides();
         let (server, welcome) = welcome(server, &hello).unwrap();
         client.transient.public = KeyPair::generate().public;
-        let error = server.command(&initiate(client, &welcome)).map(|_| ());
+        let error = server
+            .command(&initiate(client, &welcome), None)
+            .map(|_| ());
         assert_eq!(error, Err(HandshakeError::KeyExchange));
     }
 
@@ -461,7 +478,9 @@ mod tests {
         let (client, hello, server) = sides();
         let (mut server, welcome) = welcome(server, &hello).unwrap();
         server.hello_nonce = SECOND;
-        let error = server.command(&initiate(client, &welcome)).map(|_| ());
+        let error = server
+            .command(&initiate(client, &welcome), None)
+            .map(|_| ());
         assert_eq!(error, Err(HandshakeError::InvalidSequence));
     }
 
@@ -476,7 +495,7 @@ mod tests {
         };
         let (_, first) = welcome(server, &hello).unwrap();
         let (second, _) = welcome(again, &hello).unwrap();
-        let error = second.command(&initiate(client, &first)).map(|_| ());
+        let error = second.command(&initiate(client, &first), None).map(|_| ());
         assert_eq!(
             error,
             Err(HandshakeError::Cryptographic {

@@ -18,6 +18,8 @@
 mod curve;
 mod plain;
 
+use std::time::Instant;
+
 use crate::cipher::Cipher;
 use crate::command::{split_name, split_reason};
 use crate::key::{KeyPair, PublicKey, SecretKey};
@@ -192,6 +194,7 @@ impl Running {
     pub(crate) fn command(
         self,
         body: &[u8],
+        now: Option<Instant>,
         random: &mut Random,
         out: &mut Vec<u8>,
     ) -> Result<Next, HandshakeError> {
@@ -203,8 +206,8 @@ impl Running {
             Self::PlainServerInitiate(state) => state.command(body),
             Self::CurveClient(state) => state.command(body, random, out),
             Self::CurveClientReady(state) => state.command(body),
-            Self::CurveServer(state) => state.command(body, random, out),
-            Self::CurveServerInitiate(state) => state.command(body),
+            Self::CurveServer(state) => state.command(body, now, random, out),
+            Self::CurveServerInitiate(state) => state.command(body, now),
         }
     }
 }

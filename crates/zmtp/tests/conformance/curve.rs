@@ -1,5 +1,7 @@
 //! CURVE: who meets whom, every split of the octets, every octet changed, and the traffic after it.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 use zmtp::{
     Cipher, CipherError, Credentials, Framing, Handshake, HandshakeError, KeyError, KeyPair, Local,
@@ -60,6 +62,50 @@ fn fixed(local: Local, verdict: Verdict, seed: u8) -> Side {
 fn both_fixed() -> [End; 2] {
     let sides = [fixed(client(), DENY, 1), fixed(judging(server()), ALLOW, 2)];
     carry(sides, 10_000)
+}
+
+/// A handshake in which INITIATE comes so long after HELLO, by the server's clock; what the server makes
+/// of it.
+fn after(age: Option<Duration>) -> Result<bool, HandshakeError> {
+    let start = Instant::now();
+    let (mut client, mut server) = (Handshake::new(client()), Handshake::new(server()));
+    for _ in 0..8 {
+        let octets = std::mem::take(client.output());
+        let initiate = octets.windows(9).any(|name| name == b"\x08INITIATE");
+        if let Some(age) = age {
+            server.tell_time(if initiate { start + age } else { start });
+        }
+        if server.input(&octets)?.peer.is_some() {
+            return Ok(initiate);
+        }
+        let octets = std::mem::take(server.output());
+        client.input(&octets)?;
+    }
+    panic!("the handshake has no end")
+}
+
+#[test]
+fn a_cookie_is_good_for_a_minute() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const MOMENT: Duration = Duration::from_millis(1);
+    for age in [Duration::ZERO, MINUTE - MOMENT, MINUTE] {
+        assert_eq!(after(Some(age)), Ok(true), "{age:?}");
+    }
+    for age in [MINUTE + MOMENT, MINUTE * 60 * 24] {
+        assert_eq!(
+            after(Some(age)),
+            Err(HandshakeError::StaleCookie),
+            "{age:?}"
+        );
+    }
+    let error = HandshakeError::StaleCookie;
+    assert_eq!(
+        error.protocol_error(),
+        Some(ProtocolError::ZmtpCryptographic)
+    );
+    assert!(error.to_string().contains("minute"), "{error}");
+    // For who tells no time none passes.
+    assert_eq!(after(None), Ok(true));
 }
 
 #[test]
