@@ -393,8 +393,8 @@ impl Context {
         self.0.0.terminate();
     }
 
-    /// [Shuts down](Self::shutdown), then waits until the application has closed every socket
-    /// and their LINGER is over (`zmq_ctx_term`).
+    /// [Shuts down](Self::shutdown), then waits until the application has closed every socket, their
+    /// LINGER is over and the I/O threads have ended (`zmq_ctx_term`).
     pub fn term(&self) {
         self.0.0.terminate();
         self.0.0.wait_gone();
