@@ -43,13 +43,16 @@ fn a_poll_tells_urgent_data_from_other() {
     assert_eq!(look(both), (0, false, false));
     rustix::net::send(&other, b"!", SendFlags::OOB).unwrap();
     assert_eq!(
-        poll(&mut [PollItem::fd(&one, Interest::PRIORITY)], None),
+        poll(
+            &mut [PollItem::fd(&one, Interest::PRIORITY)],
+            Some(PATIENCE)
+        ),
         Ok(1)
     );
     assert_eq!(look(both), (1, false, true));
     assert_eq!(look(READ), (0, false, false), "it was not asked for");
     (&other).write_all(b"x").unwrap();
-    assert_eq!(poll(&mut [PollItem::fd(&one, READ)], None), Ok(1));
+    assert_eq!(poll(&mut [PollItem::fd(&one, READ)], Some(PATIENCE)), Ok(1));
     assert_eq!(look(both), (1, true, true));
     // A socket never has any.
     let context = Context::new();
@@ -83,10 +86,15 @@ fn a_poll_tells_of_a_descriptor_that_failed_whatever_was_asked_for() {
     drop(other);
     assert_eq!(failed(&one, Interest::NONE), (true, false, false));
     assert_eq!(failed(&one, READ | WRITE), (true, true, true));
+    // An error alone, with no end of anything: nobody reads from the pipe any more.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(failed(&writer, Interest::NONE), (true, false, false));
+    assert_eq!(failed(&writer, WRITE), (true, false, true));
     // A sound one beside it is not said to have failed.
     let (sound, _other) = UnixStream::pair().unwrap();
     let mut items = [PollItem::fd(&one, READ), PollItem::fd(&sound, READ)];
-    assert_eq!(poll(&mut items, None), Ok(1));
+    assert_eq!(poll(&mut items, Some(PATIENCE)), Ok(1));
     assert!(items[0].has_failed() && !items[1].has_failed() && !items[1].is_readable());
 }
 
