@@ -173,6 +173,7 @@ fn events_tell_the_descriptor_and_the_address_of_this_side() {
         drop(push);
         let [closed, _] = expect(&ours, [Closed, MonitorStopped]);
         assert_eq!((closed.value, closed.local), (numbers[2], connected.local));
+        assert_eq!((closed.endpoint, closed.peer), (endpoint, connected.peer));
         let [lost] = expect(&theirs, [Disconnected]);
         assert_eq!((lost.value, lost.local), (numbers[1], None));
         drop(pull);
