@@ -1,14 +1,18 @@
 //! The tables, and their place in the document.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::library::{self, Library};
+use crate::library::Library;
 use crate::machine::Conditions;
 use crate::measurement::{COST, Metric, Spread, Unit, speed};
-use crate::rows::Work;
+use crate::rows::{Table, Work};
 use crate::run::{Cell, Result};
+
+/// The columns of a table.
+type Libraries<'a> = &'a [&'static dyn Library];
 
 /// What is between these lines is the program's, everything else the author's.
 const BEGIN: &str = "<!-- measured: begin -->";
@@ -19,9 +23,10 @@ pub(crate) fn write(
     file: &Path,
     conditions: &Conditions,
     results: &[Result],
+    libraries: Libraries<'_>,
 ) -> std::result::Result<(), String> {
     let old = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let new = format!("{conditions}\n\n{}", tables(results));
+    let new = format!("{conditions}\n\n{}", tables(results, libraries));
     fs::write(file, between(&old, &new)?).map_err(|error| error.to_string())
 }
 
@@ -35,12 +40,15 @@ fn between(old: &str, new: &str) -> std::result::Result<String, String> {
 }
 
 /// The speed and the cost of each row.
-pub(crate) fn tables(results: &[Result]) -> String {
-    let mut text = speeds(results);
-    let costly: Vec<&Result> = results
-        .iter()
-        .filter(|result| result.row.work != Work::Idle)
-        .collect();
+pub(crate) fn tables(results: &[Result], libraries: Libraries<'_>) -> String {
+    let main = |result: &&Result| result.row.table == Table::Main;
+    let main: Vec<&Result> = results.iter().filter(main).collect();
+    let per_message = |result: &&&Result| result.row.work != Work::Connections;
+    let costly: Vec<&Result> = main.iter().filter(per_message).copied().collect();
+    let mut text = String::new();
+    if !main.is_empty() {
+        text += &speeds(&main, libraries);
+    }
     for (about, metric) in [
         (
             "Processor seconds for a million messages or round trips, both ends",
@@ -52,23 +60,24 @@ pub(crate) fn tables(results: &[Result]) -> String {
         ),
     ] {
         if !costly.is_empty() {
-            text += &costs(about, metric, &costly);
+            text += &costs(about, metric, &costly, libraries);
         }
     }
+    text += &left_out(results);
     text
 }
 
-fn speeds(results: &[Result]) -> String {
-    let mut text = head("Speed", |name, first| {
+fn speeds(results: &[&Result], libraries: Libraries<'_>) -> String {
+    let mut text = head("Speed", libraries, |name, first| {
         let times = if first { "" } else { " × |" };
         format!(" {name} |{times}")
     });
     for result in results {
         for metric in speed(result.row.work) {
             let _ = write!(text, "| {}{} |", result.row.title, metric.suffix);
-            let first = result.cell(library::ALL[0]);
+            let first = result.cell(libraries[0]);
             let first = first.and_then(|cell| metric.of(&cell.runs));
-            for (i, library) in library::ALL.iter().enumerate() {
+            for (i, library) in libraries.iter().enumerate() {
                 let cell = result.cell(*library);
                 let _ = write!(text, " {} |", number(metric, cell, first));
                 if i > 0 {
@@ -81,11 +90,14 @@ fn speeds(results: &[Result]) -> String {
     text
 }
 
-fn costs(about: &str, metric: &Metric, results: &[&Result]) -> String {
-    let mut text = format!("\n{}", head(about, |name, _| format!(" {name} |")));
+fn costs(about: &str, metric: &Metric, results: &[&Result], libraries: Libraries<'_>) -> String {
+    let mut text = format!(
+        "\n{}",
+        head(about, libraries, |name, _| format!(" {name} |"))
+    );
     for result in results {
         let _ = write!(text, "| {} |", result.row.title);
-        for library in library::ALL {
+        for library in libraries {
             let _ = write!(text, " {} |", number(metric, result.cell(*library), None));
         }
         text += "\n";
@@ -93,9 +105,31 @@ fn costs(about: &str, metric: &Metric, results: &[&Result]) -> String {
     text
 }
 
-fn head(about: &str, column: impl Fn(&str, bool) -> String) -> String {
+/// Who did not do what, and why; rows with the same reason together.
+fn left_out(results: &[Result]) -> String {
+    let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for result in results {
+        for cell in &result.cells {
+            if let Some(why) = &cell.why_not {
+                let rows = reasons.entry((cell.library.name(), why)).or_default();
+                rows.push(result.row.name);
+            }
+        }
+    }
+    let mut text = String::new();
+    for ((library, why), rows) in reasons {
+        let _ = write!(
+            text,
+            "\n* left out: {library} in {}: {why}",
+            rows.join(", ")
+        );
+    }
+    text
+}
+
+fn head(about: &str, libraries: Libraries<'_>, column: impl Fn(&str, bool) -> String) -> String {
     let mut head = format!("| {about} |");
-    for (i, library) in library::ALL.iter().enumerate() {
+    for (i, library) in libraries.iter().enumerate() {
         head += &column(Library::name(*library), i == 0);
     }
     let columns = head.matches('|').count() - 1;
@@ -108,7 +142,7 @@ fn number(metric: &Metric, cell: Option<&Cell>, like: Option<Spread>) -> String 
         return String::new();
     };
     let Some(spread) = metric.of(&cell.runs) else {
-        return "failed".to_owned();
+        return "–".to_owned();
     };
     let like = if metric.unit == Unit::PerSecond {
         like.unwrap_or(spread)

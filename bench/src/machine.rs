@@ -5,24 +5,24 @@ use std::fs;
 use std::process::Command;
 use std::thread;
 
-use crate::library;
-use crate::run;
+use crate::library::Library;
+use crate::run::Effort;
 
 /// Everything that a reader must know to compare the numbers with others.
 pub(crate) struct Conditions {
-    runs: usize,
-    quick: bool,
+    effort: Effort,
+    libraries: Vec<&'static dyn Library>,
     load: String,
 }
 
 impl Conditions {
     /// As they are now, before anything is measured.
-    pub(crate) fn now(quick: bool) -> Self {
+    pub(crate) fn now(effort: Effort, libraries: &[&'static dyn Library]) -> Self {
         let load = read("/proc/loadavg");
         let load = load.split_whitespace().next().unwrap_or("unknown");
         Conditions {
-            runs: run::times(quick),
-            quick,
+            effort,
+            libraries: libraries.to_vec(),
             load: load.to_owned(),
         }
     }
@@ -49,18 +49,14 @@ impl fmt::Display for Conditions {
             said("rustc", &["--version"]),
             commit()
         )?;
-        for library in library::ALL {
+        for library in &self.libraries {
             writeln!(f, "* {}: {}", library.name(), library.about())?;
         }
-        let fifth = if self.quick {
-            ", a fifth of the messages"
-        } else {
-            ""
-        };
         write!(
             f,
-            "* {} interleaved runs of each{fifth}: median (minimum–maximum)",
-            self.runs
+            "* {} interleaved runs of each, about {} s long: median (minimum–maximum)",
+            self.effort.times(),
+            self.effort.seconds()
         )
     }
 }

@@ -1,7 +1,7 @@
 //! Measures Xebec side by side with its peers, in one run, and writes docs/performance.md.
 //!
 //! ```text
-//! xebec-bench [--quick] [--list] [ROWS…]
+//! xebec-bench [--quick] [--only LIBRARIES] [--list] [ROWS…]
 //! ```
 //!
 //! A [row](rows::Row) is a workload with its sizes; a [library](library::Library) is a way to do
@@ -10,17 +10,15 @@
 //! this program, started again as a child (see [`child`]) for either end, or for both over
 //! inproc.
 //!
-//! What one end does is in [`work`], what the libraries do for it in [`libzmq`], [`native`] and
-//! [`asynchronous`], what becomes of the numbers in [`measurement`] and [`document`].
+//! What one end does is in [`work`], what the libraries do for it in [`columns`], what becomes of
+//! the numbers in [`measurement`] and [`document`].
 
-mod asynchronous;
 mod child;
+mod columns;
 mod document;
 mod library;
-mod libzmq;
 mod machine;
 mod measurement;
-mod native;
 mod rows;
 mod run;
 mod work;
@@ -28,14 +26,16 @@ mod work;
 use std::path::Path;
 use std::process::ExitCode;
 
+use library::Library;
 use rows::{ROWS, Row};
 
 const USAGE: &str = "\
-Usage: cargo xtask bench [--quick] [--list] [ROWS…]
+Usage: cargo xtask bench [--quick] [--only LIBRARIES] [--list] [ROWS…]
 
-  ROWS     names of rows or parts of them, as in `push-tcp req`; all, unless given
-  --quick  three runs of a fifth of the messages, where the full measurement has five
-  --list   name the rows and end
+  ROWS              names of rows or parts of them, as in `push-tcp req`; all, unless given
+  --quick           three runs of a fifth of a second, where the full measurement has five of a second
+  --only LIBRARIES  some columns of the tables, as in `--only libzmq,Xebec,raw`
+  --list            name the rows and the libraries and end
 
 The tables are printed, and when every row was measured in full, and none failed, they are written
 into docs/performance.md, too.
@@ -45,21 +45,32 @@ into docs/performance.md, too.
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
 
 /// What was asked for on the command line.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 struct Request {
     quick: bool,
     list: bool,
     help: bool,
+    /// Names of libraries; all, unless given.
+    only: Option<Vec<&'static dyn Library>>,
     /// Parts of names of rows.
     words: Vec<String>,
 }
 
 fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, String> {
     let mut request = Request::default();
-    for argument in arguments {
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => request.quick = true,
             "--list" => request.list = true,
+            "--only" => {
+                let names = arguments.next().unwrap_or_default();
+                let named = |name| {
+                    let found = library::named(name);
+                    found.ok_or_else(|| format!("no library is called {name}: --list names them"))
+                };
+                request.only = Some(names.split(',').map(named).collect::<Result<_, _>>()?);
+            }
             "--help" | "-h" => request.help = true,
             option if option.starts_with('-') => return Err(format!("there is no {option}")),
             word if ROWS.iter().any(|row| means(word, row)) => request.words.push(argument),
@@ -103,7 +114,11 @@ fn main() -> ExitCode {
         print!("{USAGE}");
     } else if request.list {
         rows.iter()
-            .for_each(|row| println!("{:<16} {}", row.name, row.title));
+            .for_each(|row| println!("{:<24} {}", row.name, row.title));
+        println!();
+        library::ALL
+            .iter()
+            .for_each(|library| println!("{:<24} {}", library.name(), library.about()));
     } else if let Err(failure) = measure(&request, &rows) {
         eprintln!("{failure}");
         return ExitCode::FAILURE;
@@ -112,20 +127,23 @@ fn main() -> ExitCode {
 }
 
 fn measure(request: &Request, rows: &[&'static Row]) -> Result<(), String> {
-    let missing = library::ALL.iter().filter_map(|library| library.missing());
-    if let Some(missing) = missing.into_iter().next() {
+    let libraries = request.only.as_deref().unwrap_or(library::ALL);
+    if let Some(missing) = libraries.iter().find_map(|library| library.missing()) {
         return Err(missing);
     }
-    let conditions = machine::Conditions::now(request.quick);
+    let effort = run::Effort {
+        quick: request.quick,
+    };
+    let conditions = machine::Conditions::now(effort, libraries);
     println!("{conditions}");
-    let results = run::all(rows, request.quick);
-    println!("{}", document::tables(&results));
+    let results = run::all(rows, libraries, effort);
+    println!("{}", document::tables(&results, libraries));
     let failures: Vec<_> = results.iter().flat_map(run::Result::failures).collect();
     if !failures.is_empty() {
         return Err(failures.join("\n"));
     }
-    if !request.quick && request.words.is_empty() {
-        document::write(Path::new(DOCUMENT), &conditions, &results)
+    if !request.quick && request.words.is_empty() && request.only.is_none() {
+        document::write(Path::new(DOCUMENT), &conditions, &results, libraries)
             .map_err(|why| format!("{DOCUMENT}: {why}"))?;
         println!("written to docs/performance.md");
     }
@@ -142,16 +160,38 @@ mod tests {
 
     #[test]
     fn words_choose_rows_by_parts_of_their_names() {
-        let request = parsed("--quick push-tcp-64 inproc").unwrap();
+        let request = parsed("--quick push-tcp-64 inproc").ok().unwrap();
         assert!(request.quick && !request.list);
         let names: Vec<_> = chosen(&request.words).iter().map(|row| row.name).collect();
-        assert_eq!(names, ["push-tcp-64", "push-inproc-64", "req-inproc"]);
+        assert_eq!(
+            names,
+            [
+                "push-tcp-64",
+                "push-inproc-64",
+                "push-inproc-1K",
+                "req-inproc"
+            ]
+        );
         assert_eq!(chosen(&[]).len(), ROWS.len());
     }
 
     #[test]
+    fn libraries_are_chosen_by_their_names() {
+        let only = |line| parsed(line).map(|request| request.only.unwrap());
+        let names = |libraries: Vec<&dyn Library>| -> Vec<_> {
+            libraries.iter().map(|library| library.name()).collect()
+        };
+        assert_eq!(
+            names(only("--only Xebec,raw").ok().unwrap()),
+            ["Xebec", "raw"]
+        );
+        assert!(only("--only zmq").err().unwrap().contains("zmq"));
+        assert!(only("--only").is_err());
+    }
+
+    #[test]
     fn what_is_unknown_is_refused() {
-        assert!(parsed("--fast").unwrap_err().contains("--fast"));
-        assert!(parsed("push-tpc").unwrap_err().contains("push-tpc"));
+        assert!(parsed("--fast").err().unwrap().contains("--fast"));
+        assert!(parsed("push-tpc").err().unwrap().contains("push-tpc"));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -26,8 +26,8 @@ impl Figures {
     pub(crate) fn round_trips(mut times: Vec<u64>) -> Self {
         times.sort_unstable();
         let rank = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize] as f64;
-        let mut figures = Figures::default();
-        figures.add("messages", times.len() as f64);
+        let sum: u64 = times.iter().sum();
+        let mut figures = Figures::timed(times.len(), Duration::from_nanos(sum));
         figures.add("p50", rank(0.5) / 1e9);
         figures.add("p99", rank(0.99) / 1e9);
         figures
@@ -37,6 +37,12 @@ impl Figures {
         *self.0.entry(name.to_owned()).or_default() += number;
     }
 
+    pub(crate) fn scale(&mut self, name: &str, factor: f64) {
+        self.0
+            .entry(name.to_owned())
+            .and_modify(|number| *number *= factor);
+    }
+
     pub(crate) fn merge(&mut self, other: &Figures) {
         other
             .0
@@ -44,7 +50,7 @@ impl Figures {
             .for_each(|(name, number)| self.add(name, *number));
     }
 
-    fn number(&self, name: &str) -> f64 {
+    pub(crate) fn number(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or(f64::NAN)
     }
 }
@@ -72,17 +78,54 @@ impl FromStr for Figures {
     }
 }
 
+/// The part of a run that is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Phase {
+    start: Instant,
+    usage: Usage,
+}
+
+impl Phase {
+    pub(crate) fn begin() -> Self {
+        Phase {
+            usage: Usage::now(),
+            start: Instant::now(),
+        }
+    }
+
+    /// So many messages since it began.
+    pub(crate) fn end(&self, messages: usize) -> Figures {
+        let mut figures = Figures::timed(messages, self.start.elapsed());
+        figures.merge(&self.usage());
+        figures
+    }
+
+    /// What this process has used since it began.
+    pub(crate) fn usage(&self) -> Figures {
+        let now = Usage::now();
+        let mut figures = Figures::default();
+        figures.add("cpu", now.cpu - self.usage.cpu);
+        figures.add("switches", now.switches - self.usage.switches);
+        figures
+    }
+
+    /// Processor seconds that this process has used since it began.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.usage().number("cpu")
+    }
+}
+
 /// What a process has used of the machine.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Usage {
+struct Usage {
     /// Processor time in seconds.
-    pub(crate) cpu: f64,
+    cpu: f64,
     /// Context switches, voluntary and not.
-    pub(crate) switches: f64,
+    switches: f64,
 }
 
 impl Usage {
-    pub(crate) fn now() -> Self {
+    fn now() -> Self {
         let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own");
         let time = [usage.user_time(), usage.system_time()];
         let seconds = time.map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6);
@@ -90,14 +133,6 @@ impl Usage {
         Usage {
             cpu: seconds.iter().sum(),
             switches: switches as f64,
-        }
-    }
-
-    pub(crate) fn since(before: &Usage) -> Self {
-        let now = Usage::now();
-        Usage {
-            cpu: now.cpu - before.cpu,
-            switches: now.switches - before.switches,
         }
     }
 }
@@ -125,8 +160,8 @@ impl Unit {
     pub(crate) fn scale(self, number: f64) -> (f64, &'static str) {
         let steps: &[(f64, &str)] = match self {
             Unit::PerSecond => &[(1e6, " M/s"), (1e3, " k/s"), (1.0, "/s")],
-            Unit::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs")],
-            Unit::Bytes => &[(1e3, " kB"), (1.0, " B")],
+            Unit::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns")],
+            Unit::Bytes => &[(1e6, " MB"), (1e3, " kB"), (1.0, " B")],
             Unit::Plain => &[(1.0, "")],
         };
         let fits = steps.iter().find(|(size, _)| number >= *size);
@@ -151,25 +186,30 @@ impl Metric {
 
 /// What the speed of a workload is.
 pub(crate) fn speed(work: Work) -> &'static [Metric] {
+    const RATE: Metric = Metric {
+        suffix: "",
+        unit: Unit::PerSecond,
+        value: |figures| figures.number("messages") / figures.number("seconds"),
+    };
+    const P99: Metric = Metric {
+        suffix: ": p99",
+        unit: Unit::Seconds,
+        value: |figures| figures.number("p99"),
+    };
     match work {
-        Work::Stream | Work::Publish { .. } | Work::Window { .. } => &[Metric {
-            suffix: "",
-            unit: Unit::PerSecond,
-            value: |figures| figures.number("messages") / figures.number("seconds"),
-        }],
+        Work::Stream { .. } | Work::Publish { .. } | Work::Window { .. } | Work::Calls { .. } => {
+            &[RATE]
+        }
         Work::RoundTrip => &[
             Metric {
                 suffix: ": p50",
                 unit: Unit::Seconds,
                 value: |figures| figures.number("p50"),
             },
-            Metric {
-                suffix: ": p99",
-                unit: Unit::Seconds,
-                value: |figures| figures.number("p99"),
-            },
+            P99,
         ],
-        Work::Idle => &[
+        Work::Proxy { .. } => &[RATE, P99],
+        Work::Connections => &[
             Metric {
                 suffix: ": all connected and used",
                 unit: Unit::Seconds,
@@ -189,6 +229,23 @@ pub(crate) fn speed(work: Work) -> &'static [Metric] {
                 suffix: ": processor seconds per idle second",
                 unit: Unit::Plain,
                 value: |figures| figures.number("idle_cpu"),
+            },
+            Metric {
+                suffix: ": processor seconds for a message on each",
+                unit: Unit::Plain,
+                value: |figures| figures.number("busy_cpu"),
+            },
+        ],
+        Work::Subscriptions { .. } => &[
+            Metric {
+                suffix: ": memory",
+                unit: Unit::Bytes,
+                value: |figures| figures.number("subscription_bytes"),
+            },
+            Metric {
+                suffix: ": a match",
+                unit: Unit::Seconds,
+                value: |figures| figures.number("seconds") / figures.number("messages"),
             },
         ],
     }

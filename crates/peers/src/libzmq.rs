@@ -53,13 +53,26 @@ impl Library {
         if let Some(library) = LOADED.get() {
             return Ok(library);
         }
-        let functions = Functions::open(FILE).map_err(|error| {
-            let cause = error
-                .source()
-                .map_or_else(|| error.to_string(), ToString::to_string);
+        let library = Library::open(FILE).map_err(|cause| {
             format!("libzmq cannot be loaded ({cause}): install it with `apt-get install libzmq5`")
         })?;
-        Ok(LOADED.get_or_init(|| Library { functions }))
+        Ok(LOADED.get_or_init(|| library))
+    }
+
+    /// Loads another library with the same functions from a file, once more with every call.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn load_from(file: &str) -> Result<&'static Library, String> {
+        Ok(Box::leak(Box::new(Library::open(file)?)))
+    }
+
+    fn open(file: &str) -> Result<Library, String> {
+        let functions = Functions::open(file).map_err(|error| {
+            let cause = error.source();
+            cause.map_or_else(|| error.to_string(), ToString::to_string)
+        })?;
+        Ok(Library { functions })
     }
 
     /// The version of the library: major, minor, patch.
@@ -401,6 +414,16 @@ impl Socket {
     /// As [`Socket::recv`].
     pub fn recv_many(&self, buffer: &mut [u8], count: usize) -> Result<usize, Error> {
         (0..count).try_fold(0, |sum, _| Ok(sum + self.recv_frame(buffer, 0)?))
+    }
+
+    /// Passes messages between this socket and another until their context ends (`zmq_proxy`).
+    ///
+    /// # Errors
+    /// `ETERM`, always.
+    pub fn proxy(&self, other: &Socket) -> Error {
+        // SAFETY: both sockets are open, and no third one captures.
+        unsafe { (self.functions().zmq_proxy)(self.raw, other.raw, ptr::null_mut()) };
+        self.context.0.library.error("zmq_proxy", "")
     }
 
     /// Watches the connections of this socket from now on.

@@ -49,6 +49,7 @@ functions! {
     zmq_connect(*mut c_void, *const c_char) -> c_int;
     zmq_disconnect(*mut c_void, *const c_char) -> c_int;
     zmq_socket_monitor(*mut c_void, *const c_char, c_int) -> c_int;
+    zmq_proxy(*mut c_void, *mut c_void, *mut c_void) -> c_int;
     zmq_send(*mut c_void, *const c_void, usize, c_int) -> c_int;
     zmq_recv(*mut c_void, *mut c_void, usize, c_int) -> c_int;
     zmq_msg_init(*mut Part) -> c_int;

@@ -1,0 +1,71 @@
+//! The libraries that are measured, each as its own documents advise.
+
+mod libzmq;
+mod native;
+mod omq;
+mod raw;
+mod ring;
+mod tokio;
+
+use crate::library::Library;
+
+/// What was built, and with which dependencies.
+const LOCK: &str = include_str!("../../Cargo.lock");
+
+/// In the order of the tables' columns.
+pub(super) const ALL: &[&dyn Library] = &[
+    &libzmq::Libzmq::DEBIAN,
+    &native::Native,
+    &libzmq::Libzmq::OURS,
+    &tokio::Tokio,
+    &omq::Blocking,
+    &omq::Tokio,
+    &raw::Raw,
+];
+
+/// The version of a crate that this program is built with.
+fn version(name: &str) -> &'static str {
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let rest = LOCK.split_once(&entry).map_or("unknown", |(_, rest)| rest);
+    rest.split('"').next().unwrap_or(rest)
+}
+
+/// Runs the ends of an async library as tasks of a multi-threaded runtime, where a program's tasks
+/// live. A macro, because only of a library's own futures can it be known that they are `Send`.
+macro_rules! in_tasks {
+    ($runtime:expr, $peer:expr, $task:expr) => {{
+        use crate::child::{End, Task};
+        use crate::work::{bind, connect};
+        let (runtime, peer, task): (&tokio::runtime::Runtime, _, Task) = (&$runtime, $peer, $task);
+        match task.end {
+            End::Bind => runtime.block_on(runtime.spawn(bind(peer, task))),
+            End::Connect(_) => runtime.block_on(runtime.spawn(connect(peer, task))),
+            End::Both => {
+                let (here, there) = task.both();
+                let there = runtime.spawn(connect(peer.clone(), there));
+                let here = runtime.spawn(bind(peer, here));
+                runtime.block_on(async {
+                    let mut figures = here.await?;
+                    figures.merge(&there.await?);
+                    Ok(figures)
+                })
+            }
+        }
+        .expect("the task ended well")
+    }};
+}
+
+/// [`Peer::start`](crate::library::Peer::start) and `meanwhile` of such a library.
+macro_rules! starts_tasks {
+    () => {
+        fn start(socket: Self::Socket, job: crate::library::Job) {
+            tokio::spawn(crate::work::job(socket, job));
+        }
+
+        fn meanwhile<T>(wait: impl FnOnce() -> T) -> T {
+            tokio::task::block_in_place(wait)
+        }
+    };
+}
+
+use {in_tasks, starts_tasks};
