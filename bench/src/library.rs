@@ -200,9 +200,8 @@ pub(crate) fn in_threads<P: Peer>(peer: P, task: Task) -> Figures {
     thread::scope(|scope| {
         let other = peer.clone();
         let other = scope.spawn(|| now(work::connect(other, connect)));
-        let mut figures = now(work::bind(peer, bind));
-        figures.merge(&other.join().expect("the other end ended well"));
-        figures
+        let figures = now(work::bind(peer, bind));
+        figures.and_here(other.join().expect("the other end ended well"))
     })
 }
 

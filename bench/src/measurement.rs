@@ -50,6 +50,17 @@ impl Figures {
             .for_each(|(name, number)| self.add(name, *number));
     }
 
+    /// Together with those of the other end in the same process, which has used the same.
+    pub(crate) fn and_here(mut self, mut other: Figures) -> Self {
+        for used in ["cpu", "switches"] {
+            if self.0.contains_key(used) {
+                other.0.remove(used);
+            }
+        }
+        self.merge(&other);
+        self
+    }
+
     pub(crate) fn number(&self, name: &str) -> f64 {
         self.0.get(name).copied().unwrap_or(f64::NAN)
     }

@@ -3,6 +3,7 @@
 //! The first round is a trial of each with a small count. It tells who cannot do the row at all,
 //! and with which count a run of the library takes the time that it should.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -142,6 +143,7 @@ fn once(row: &Row, library: &dyn Library, count: usize) -> std::result::Result<F
     }
     let mut binding = start("bind")?;
     let endpoints = binding.line("endpoint")?;
+    let _files = endpoints.split(' ').map(Leftover).collect::<Vec<_>>();
     let mut ends = vec![binding];
     if let (Work::Proxy { .. }, Some((clients, _))) = (row.work, endpoints.split_once(' ')) {
         // The workers know themselves by the second of two endpoints.
@@ -162,6 +164,17 @@ fn once(row: &Row, library: &dyn Library, count: usize) -> std::result::Result<F
                 return Ok(sum);
             }
             _ => return Err("the ends do not agree on when they are done".to_owned()),
+        }
+    }
+}
+
+/// An endpoint whose file goes with it: not every library removes its own.
+struct Leftover<'a>(&'a str);
+
+impl Drop for Leftover<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.0.strip_prefix("ipc:///") {
+            let _ = fs::remove_file(format!("/{file}"));
         }
     }
 }

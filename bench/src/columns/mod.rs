@@ -1,11 +1,18 @@
 //! The libraries that are measured, each as its own documents advise.
 
 mod libzmq;
+#[cfg(feature = "peers")]
+mod monocoque;
 mod native;
+#[cfg(feature = "peers")]
 mod omq;
 mod raw;
 mod ring;
+#[cfg(feature = "peers")]
+mod rzmq;
 mod tokio;
+#[cfg(feature = "peers")]
+mod zmqrs;
 
 use crate::library::Library;
 
@@ -18,8 +25,16 @@ pub(super) const ALL: &[&dyn Library] = &[
     &native::Native,
     &libzmq::Libzmq::OURS,
     &tokio::Tokio,
+    #[cfg(feature = "peers")]
     &omq::Blocking,
+    #[cfg(feature = "peers")]
     &omq::Tokio,
+    #[cfg(feature = "peers")]
+    &rzmq::Rzmq,
+    #[cfg(feature = "peers")]
+    &zmqrs::ZmqRs,
+    #[cfg(feature = "peers")]
+    &monocoque::Monocoque,
     &raw::Raw,
 ];
 
@@ -28,6 +43,20 @@ fn version(name: &str) -> &'static str {
     let entry = format!("name = \"{name}\"\nversion = \"");
     let rest = LOCK.split_once(&entry).map_or("unknown", |(_, rest)| rest);
     rest.split('"').next().unwrap_or(rest)
+}
+
+/// A key as bytes.
+#[cfg(feature = "peers")]
+fn key(z85: &str) -> [u8; 32] {
+    let bytes = xebec::z85::decode(z85).expect("a key");
+    bytes.try_into().expect("of 32 bytes")
+}
+
+/// An ipc endpoint that only this process has.
+#[cfg(feature = "peers")]
+fn free_ipc() -> String {
+    let file = std::env::temp_dir().join(format!("xebec-bench-{}.ipc", std::process::id()));
+    format!("ipc://{}", file.display())
 }
 
 /// Runs the ends of an async library as tasks of a multi-threaded runtime, where a program's tasks
@@ -45,9 +74,8 @@ macro_rules! in_tasks {
                 let there = runtime.spawn(connect(peer.clone(), there));
                 let here = runtime.spawn(bind(peer, here));
                 runtime.block_on(async {
-                    let mut figures = here.await?;
-                    figures.merge(&there.await?);
-                    Ok(figures)
+                    let figures = here.await?;
+                    Ok(figures.and_here(there.await?))
                 })
             }
         }
