@@ -579,6 +579,10 @@ pub(crate) enum BenchKind {
     /// Round trips between REQ and REP, one at a time
     #[command(visible_alias = "latency")]
     Lat(Latency),
+    /// Round trips between DEALER and ROUTER, many under way at a time
+    Rpc(Rpc),
+    /// Calls per second: a new socket or connection for each, or kept; many clients; a proxy
+    Calls(Calls),
     /// Memory and processor time of idle connections that one process holds
     Connections {
         /// How many connections
@@ -624,6 +628,42 @@ pub(crate) struct Latency {
     pub(crate) bench: BenchEnds,
 }
 
+/// `xebec bench rpc`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Rpc {
+    /// How many requests
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, default_value = "500k")]
+    pub(crate) count: u64,
+    /// How many requests are under way at a time
+    #[arg(short, long, value_name = "N", value_parser = quantity::count, default_value = "16")]
+    pub(crate) window: u64,
+    #[command(flatten)]
+    pub(crate) bench: BenchEnds,
+}
+
+/// `xebec bench calls`.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Calls {
+    /// How long each way of calling is measured
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "2s")]
+    pub(crate) time: Duration,
+    /// How many clients call at once where there are many
+    #[arg(short, long, value_name = "N", value_parser = quantity::count, default_value = "8")]
+    pub(crate) clients: u64,
+    /// How many bytes in a request and its reply
+    #[arg(short, long, value_name = "BYTES", value_parser = quantity::bytes, default_value = "64")]
+    pub(crate) size: usize,
+    /// Be only the REP that answers, at this endpoint, until a signal comes
+    #[arg(long, value_name = "ENDPOINT", group = "end", value_hint = ValueHint::Url)]
+    pub(crate) server: Option<String>,
+    /// Be only the end that calls, at this endpoint
+    #[arg(long, value_name = "ENDPOINT", group = "end", value_hint = ValueHint::Url)]
+    pub(crate) client: Option<String>,
+    /// Print one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// What all benchmarks between two ends share.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct BenchEnds {
@@ -633,10 +673,10 @@ pub(crate) struct BenchEnds {
     /// What to measure over, when both ends are run here
     #[arg(short, long, value_enum, default_value = "tcp")]
     pub(crate) transport: Transport,
-    /// Be only the end that binds (PULL, REP), at this endpoint
+    /// Be only the end that binds (PULL, REP, ROUTER), at this endpoint
     #[arg(long, value_name = "ENDPOINT", group = "end", value_hint = ValueHint::Url)]
     pub(crate) server: Option<String>,
-    /// Be only the end that connects (PUSH, REQ), to this endpoint; --size and --count must agree
+    /// Be only the end that connects (PUSH, REQ, DEALER), to this endpoint; --size and --count must agree
     #[arg(long, value_name = "ENDPOINT", group = "end", value_hint = ValueHint::Url)]
     pub(crate) client: Option<String>,
     /// Set an option of both sockets (repeatable), such as sndhwm=0

@@ -197,6 +197,9 @@ benches! {
     latency_over_tcp: "lat", "--count", "500";
     latency_over_ipc: "lat", "--count", "500", "--transport", "ipc";
     latency_over_inproc: "lat", "--count", "500", "--transport", "inproc";
+    requests_over_tcp: "rpc", "--count", "500";
+    requests_over_ipc: "rpc", "--count", "500", "--transport", "ipc", "--window", "3";
+    requests_over_inproc: "rpc", "--count", "500", "--transport", "inproc", "--window", "1000";
 }
 
 #[test]
@@ -210,6 +213,73 @@ fn the_ends_of_a_benchmark_may_be_run_apart() {
     )
     .ok();
     assert!(server.wait().ok().join("\n").contains("throughput"));
+}
+
+#[test]
+fn the_ends_of_a_benchmark_of_requests_may_be_run_apart() {
+    let mut server = start(&["bench", "rpc", "--server", ANY, "--count", "1000"]);
+    let line = server.says("answering 1,000 requests at ");
+    let endpoint = line.rsplit(' ').next().unwrap();
+    let told = run(
+        &["bench", "rpc", "--client", endpoint, "--count", "1000"],
+        "",
+    );
+    let told = told.ok().join("\n");
+    assert!(
+        told.contains("DEALER to ROUTER") && told.contains("% within"),
+        "{told}"
+    );
+    server.wait().ok();
+}
+
+#[test]
+fn ways_of_calling_are_compared() {
+    let report = run(
+        &[
+            "bench",
+            "calls",
+            "--time",
+            "20ms",
+            "--clients",
+            "2",
+            "--json",
+        ],
+        "",
+    );
+    let report: serde_json::Value = serde_json::from_str(&report.ok().join("\n")).unwrap();
+    let ways = report["ways"].as_array().unwrap();
+    assert_eq!(ways.len(), 6, "{report}");
+    for way in ways {
+        assert!(way["calls_per_second"].as_f64().unwrap() > 0.0, "{report}");
+        assert!(way["p50_us"].as_f64() <= way["p99_us"].as_f64(), "{report}");
+    }
+}
+
+#[test]
+fn the_ends_of_a_comparison_of_calls_may_be_run_apart() {
+    let mut server = start(&["bench", "calls", "--server", ANY]);
+    let line = server.says("answering calls at ");
+    let endpoint = line.rsplit(' ').next().unwrap();
+    let calls = ["bench", "calls", "--time", "20ms", "--clients", "3"];
+    let table = run(&[&calls[..], &["--client", endpoint]].concat(), "");
+    let table = table.ok().join("\n");
+    assert!(
+        table.contains("a new socket") && table.contains("3 clients"),
+        "{table}"
+    );
+    server.interrupted().failed(130);
+}
+
+#[test]
+fn nothing_cannot_be_measured() {
+    for (arguments, remedy) in [
+        (["rpc", "--window", "0"], "--window"),
+        (["calls", "--clients", "0"], "--clients"),
+        (["calls", "--time", "0s"], "--time"),
+    ] {
+        let said = run(&[&["bench"], &arguments[..]].concat(), "").failed(1);
+        assert!(said.contains(remedy), "{said}");
+    }
 }
 
 #[test]

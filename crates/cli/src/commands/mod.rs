@@ -66,6 +66,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(args) => match args.what {
             BenchKind::Thr(args) => bench::throughput::run(args),
             BenchKind::Lat(args) => bench::latency::run(args),
+            BenchKind::Rpc(args) => bench::latency::run_many(args),
+            BenchKind::Calls(args) => bench::calls::run(args),
             BenchKind::Connections { count, idle, json } => {
                 bench::connections::run(count, idle, json)
             }

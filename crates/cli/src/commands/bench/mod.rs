@@ -5,6 +5,7 @@
 //! output is read back), over inproc it is a thread. Processor time is that of all processes
 //! concerned, start-up included, so short runs flatter nobody.
 
+pub(super) mod calls;
 pub(super) mod connections;
 pub(super) mod latency;
 pub(super) mod throughput;
@@ -57,19 +58,26 @@ struct Client(Child);
 
 impl Client {
     fn start(what: &str, endpoint: &str, ends: &BenchEnds, count: u64) -> anyhow::Result<Self> {
+        Self::start_with(what, endpoint, |command| {
+            command.args(["--size", &ends.size.to_string()]);
+            command.args(["--count", &count.to_string()]);
+            for assignment in &ends.set {
+                command.args(["--set", assignment]);
+            }
+        })
+    }
+
+    /// With whatever arguments the benchmark has.
+    fn start_with(
+        what: &str,
+        endpoint: &str,
+        arguments: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Self> {
         let program =
             std::env::current_exe().context("cannot find this program to start the other end")?;
         let mut command = Command::new(program);
         command.args(["bench", what, "--json", "--client", endpoint]);
-        command.args([
-            "--size",
-            &ends.size.to_string(),
-            "--count",
-            &count.to_string(),
-        ]);
-        for assignment in &ends.set {
-            command.args(["--set", assignment]);
-        }
+        arguments(&mut command);
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
