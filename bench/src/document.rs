@@ -1,15 +1,18 @@
-//! The tables, and their place in the document.
+//! The tables and charts, and their places in the document and beside it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use crate::chart::{self, Series};
+use crate::growth;
 use crate::library::Library;
 use crate::machine::Conditions;
 use crate::measurement::{COST, Metric, Spread, Unit, speed};
 use crate::rows::{Table, Work};
 use crate::run::{Cell, Result};
+use crate::targets;
 
 /// The columns of a table.
 type Libraries<'a> = &'a [&'static dyn Library];
@@ -17,6 +20,9 @@ type Libraries<'a> = &'a [&'static dyn Library];
 /// What is between these lines is the program's, everything else the author's.
 const BEGIN: &str = "<!-- measured: begin -->";
 const END: &str = "<!-- measured: end -->";
+
+/// The folder of the charts, beside the document.
+const CHARTS: &str = "charts";
 
 /// Puts the tables between the markers of a document.
 pub(crate) fn write(
@@ -26,8 +32,101 @@ pub(crate) fn write(
     libraries: Libraries<'_>,
 ) -> std::result::Result<(), String> {
     let old = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let new = format!("{conditions}\n\n{}", tables(results, libraries));
+    let mut new = format!("{conditions}\n\n");
+    let folder = file.with_file_name(CHARTS);
+    let put = fs::create_dir_all(&folder).and_then(|()| {
+        charts(results, libraries)
+            .into_iter()
+            .try_for_each(|(name, title, svg)| {
+                let _ = writeln!(new, "![{title}]({CHARTS}/{name})\n");
+                fs::write(folder.join(name), svg)
+            })
+    });
+    put.map_err(|error| format!("{}: {error}", folder.display()))?;
+    new += &tables(results, libraries);
     fs::write(file, between(&old, &new)?).map_err(|error| error.to_string())
+}
+
+/// Name, title and text of each chart.
+fn charts(
+    results: &[Result],
+    libraries: Libraries<'_>,
+) -> Vec<(&'static str, &'static str, String)> {
+    let mut charts = Vec::new();
+    let main = results.iter().filter(|r| r.row.table == Table::Main);
+    let main: Vec<&Result> = main.collect();
+    let of = |unit: Unit| -> Vec<&Result> {
+        let alike = main.iter().filter(|r| speed(r.row.work)[0].unit == unit);
+        alike
+            .filter(|r| r.row.work != Work::Connections)
+            .copied()
+            .collect()
+    };
+    let rates = of(Unit::PerSecond);
+    let relative = |metric: &Metric, result: &Result, cell: &Cell| {
+        let first = metric.of(&result.cell(libraries[0])?.runs)?.median;
+        Some(metric.of(&cell.runs)?.median / first)
+    };
+    let median = |metric: &Metric, _: &Result, cell: &Cell| Some(metric.of(&cell.runs)?.median);
+    let title = "Messages or calls a second, as multiples of libzmq";
+    let svg = bars(
+        title,
+        " ×",
+        &rates,
+        libraries,
+        |r| &speed(r.row.work)[0],
+        relative,
+    );
+    charts.push(("rates.svg", title, svg));
+    let title = "Round trips: median time in µs";
+    let micros =
+        |metric: &Metric, result: &Result, cell: &Cell| Some(median(metric, result, cell)? * 1e6);
+    let trips = of(Unit::Seconds);
+    let svg = bars(
+        title,
+        " µs",
+        &trips,
+        libraries,
+        |r| &speed(r.row.work)[0],
+        micros,
+    );
+    charts.push(("round-trips.svg", title, svg));
+    let title = "Processor seconds for a million messages or calls, both ends";
+    let svg = bars(title, " s", &rates, libraries, |_| &COST[0], median);
+    charts.push(("cost.svg", title, svg));
+    let grown: Vec<&Result> = results
+        .iter()
+        .filter(|r| r.row.table != Table::Main)
+        .collect();
+    if let Some((sizes, series)) = growth::chart(&grown) {
+        let title = "Processor time of a message in µs, by the number of connections";
+        charts.push((
+            "growth.svg",
+            title,
+            chart::lines(title, " µs", &sizes, &series),
+        ));
+    }
+    charts
+}
+
+/// A group of bars for each row.
+fn bars(
+    title: &str,
+    unit: &str,
+    results: &[&Result],
+    libraries: Libraries<'_>,
+    metric: impl Fn(&Result) -> &'static Metric,
+    value: impl Fn(&Metric, &Result, &Cell) -> Option<f64>,
+) -> String {
+    let labels: Vec<String> = results.iter().map(|r| r.row.title.to_owned()).collect();
+    let series = libraries.iter().map(|library| Series {
+        name: library.name().to_owned(),
+        values: results
+            .iter()
+            .map(|result| value(metric(result), result, result.cell(*library)?))
+            .collect(),
+    });
+    chart::bars(title, unit, &labels, &series.collect::<Vec<_>>())
 }
 
 fn between(old: &str, new: &str) -> std::result::Result<String, String> {
@@ -63,6 +162,8 @@ pub(crate) fn tables(results: &[Result], libraries: Libraries<'_>) -> String {
             text += &costs(about, metric, &costly, libraries);
         }
     }
+    text += &targets::table(results);
+    text += &growth::table(&results.iter().collect::<Vec<_>>());
     text += &left_out(results);
     text
 }
@@ -172,7 +273,7 @@ fn times(metric: &Metric, cell: Option<&Cell>, first: Option<Spread>) -> String 
 }
 
 /// Three digits that count, no more.
-fn digits(number: f64) -> String {
+pub(crate) fn digits(number: f64) -> String {
     let places = match number.abs() {
         size if size >= 100.0 => 0,
         size if size >= 10.0 => 1,

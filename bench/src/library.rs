@@ -50,6 +50,11 @@ pub(crate) trait Library: Sync {
         None
     }
 
+    /// Whether it is measured as connections and subscriptions grow in number.
+    fn grows(&self) -> bool {
+        false
+    }
+
     /// Does one end of a row, or both.
     fn run(&self, task: Task) -> Figures;
 }

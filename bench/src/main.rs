@@ -11,16 +11,19 @@
 //! inproc.
 //!
 //! What one end does is in [`work`], what the libraries do for it in [`columns`], what becomes of
-//! the numbers in [`measurement`] and [`document`].
+//! the numbers in [`measurement`], [`targets`], [`growth`], [`chart`] and [`document`].
 
+mod chart;
 mod child;
 mod columns;
 mod document;
+mod growth;
 mod library;
 mod machine;
 mod measurement;
 mod rows;
 mod run;
+mod targets;
 mod work;
 
 use std::path::Path;

@@ -262,6 +262,48 @@ pub(crate) fn speed(work: Work) -> &'static [Metric] {
     }
 }
 
+/// What is told of a workload as its connections or subscriptions grow in number.
+pub(crate) fn growth(work: Work) -> &'static [Metric] {
+    match work {
+        Work::Connections => &[
+            Metric {
+                suffix: ": to connect, each",
+                unit: Unit::Seconds,
+                value: |figures| figures.number("seconds") / figures.number("connections"),
+            },
+            Metric {
+                suffix: ": memory each, both ends",
+                unit: Unit::Bytes,
+                value: |figures| {
+                    figures.number("accepting_bytes") + figures.number("connecting_bytes")
+                },
+            },
+            Metric {
+                suffix: ": processor time of a message on each, each",
+                unit: Unit::Seconds,
+                value: |figures| figures.number("busy_cpu") / figures.number("connections"),
+            },
+        ],
+        Work::Subscriptions { .. } => &[
+            Metric {
+                suffix: ": memory each",
+                unit: Unit::Bytes,
+                value: |figures| figures.number("subscription_bytes") / figures.number("topics"),
+            },
+            Metric {
+                suffix: ": a match",
+                unit: Unit::Seconds,
+                value: |figures| figures.number("seconds") / figures.number("messages"),
+            },
+        ],
+        _ => &[Metric {
+            suffix: ": processor time of a message",
+            unit: Unit::Seconds,
+            value: |figures| figures.number("cpu") / figures.number("messages"),
+        }],
+    }
+}
+
 /// What a million messages or round trips cost both ends.
 pub(crate) const COST: [Metric; 2] = [
     Metric {

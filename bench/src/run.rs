@@ -13,7 +13,7 @@ use std::thread;
 use crate::child;
 use crate::library::{Library, Role};
 use crate::measurement::{Figures, speed};
-use crate::rows::{Row, Transport, Work};
+use crate::rows::{Row, Table, Transport, Work};
 
 /// What was measured of a row.
 pub(crate) struct Result {
@@ -29,6 +29,17 @@ pub(crate) struct Cell {
     /// Why there are no more.
     pub(crate) why_not: Option<String>,
     count: usize,
+}
+
+impl Cell {
+    pub(crate) fn of(library: &'static dyn Library, runs: Vec<Figures>) -> Self {
+        Cell {
+            library,
+            runs,
+            why_not: None,
+            count: 0,
+        }
+    }
 }
 
 impl Result {
@@ -78,13 +89,13 @@ pub(crate) fn all(
 /// A B C A B C …
 fn interleaved(row: &'static Row, libraries: &[&'static dyn Library], effort: Effort) -> Result {
     let _company = row.company.then(Company::start);
+    let there = |library: &&&'static dyn Library| row.table == Table::Main || library.grows();
     let cell = |&library: &&'static dyn Library| Cell {
-        library,
-        runs: Vec::new(),
         why_not: library.unable(row).map(str::to_owned),
         count: row.count,
+        ..Cell::of(library, Vec::new())
     };
-    let mut cells: Vec<Cell> = libraries.iter().map(cell).collect();
+    let mut cells: Vec<Cell> = libraries.iter().filter(there).map(cell).collect();
     for round in 0..=effort.times() {
         for cell in cells.iter_mut().filter(|cell| cell.why_not.is_none()) {
             let trial = round == 0;

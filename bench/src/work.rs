@@ -5,6 +5,7 @@
 //! and context switches are counted at either end while the work goes on that is timed: not the
 //! making of connections, but everything until all that was sent has arrived.
 
+use std::mem;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -161,6 +162,7 @@ pub(crate) async fn bind<P: Peer>(peer: P, task: Task) -> Figures {
             publisher.subscribed(topics, TOPIC).await;
             let mut figures = Figures::default();
             figures.add("subscription_bytes", machine::resident() - before);
+            figures.add("topics", topics as f64);
             let bodies = near_misses(row.size, topics);
             // Everything that a match touches is in the caches that it fits into.
             for body in &bodies {
@@ -272,6 +274,8 @@ pub(crate) async fn connect<P: Peer>(peer: P, task: Task) -> Figures {
                     rep.connect(endpoint).await;
                     P::start(rep, Job::Answer { size: row.size });
                 }
+                // They answer until the process ends, whatever else has ended before.
+                mem::forget(peer.clone());
                 let phase = Phase::begin();
                 meet();
                 phase.usage()
@@ -313,6 +317,7 @@ pub(crate) async fn connect<P: Peer>(peer: P, task: Task) -> Figures {
             let taken = start.elapsed();
             let mut figures = P::meanwhile(|| idle("connecting", before, count));
             figures.add("seconds", taken.as_secs_f64());
+            figures.add("connections", count as f64);
             meet();
             let (phase, start) = (Phase::begin(), Instant::now());
             let count = count as u32;
@@ -327,12 +332,12 @@ pub(crate) async fn connect<P: Peer>(peer: P, task: Task) -> Figures {
             figures
         }
         Work::Calls { keep } => {
+            // The first call finds everything cold.
+            let mut first = unconnected(&peer, row, Kind::Req, &[]);
+            first.connect(endpoint).await;
+            round_trips(&mut first, &body, 1).await;
+            first.close().await;
             let mut req = unconnected(&peer, row, Kind::Req, &[]);
-            req.connect(endpoint).await;
-            round_trips(&mut req, &body, 1).await;
-            if keep == Keep::Socket {
-                req.disconnect(endpoint).await;
-            }
             let phase = Phase::begin();
             for _ in 0..count {
                 match keep {
@@ -398,7 +403,7 @@ fn near_misses(size: usize, topics: usize) -> Vec<Bytes> {
     const BODIES: usize = 4096;
     // Any odd number that is no power of ten scatters them.
     let numbers = (0..BODIES).map(|i| i * 7919 % topics);
-    let bodies = numbers.map(|number| {
+    let bodies = numbers.map(|number| -> Bytes {
         let mut body = format!("{number:06}?").into_bytes();
         body.resize(size, b'x');
         body.into()

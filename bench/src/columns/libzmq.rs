@@ -80,6 +80,10 @@ impl library::Library for Libzmq {
         self.load().err()
     }
 
+    fn grows(&self) -> bool {
+        self.role == Role::Reference
+    }
+
     fn run(&self, task: Task) -> Figures {
         let context = self.load().expect("it was there a moment ago").context();
         context.set(MAX_SOCKETS, 20_000).expect("room for sockets");

@@ -25,6 +25,10 @@ impl Library for Native {
         "this source tree: send and recv, one background thread".to_owned()
     }
 
+    fn grows(&self) -> bool {
+        true
+    }
+
     fn run(&self, task: Task) -> Figures {
         library::in_threads(Shared(xebec::Context::new()), task)
     }

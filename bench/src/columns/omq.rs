@@ -38,6 +38,10 @@ impl Library for Blocking {
         )
     }
 
+    fn grows(&self) -> bool {
+        true
+    }
+
     fn run(&self, task: Task) -> Figures {
         library::in_threads(Threads(omq_tokio::Context::new()), task)
     }

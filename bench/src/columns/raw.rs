@@ -17,6 +17,7 @@ use std::{env, fs, process, thread};
 
 use bytes::Bytes;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{Backlog, listen};
 
 use super::ring;
 use crate::child::Task;
@@ -29,6 +30,9 @@ const BATCH: usize = 128 << 10;
 
 /// Bytes that are read at once where there are many connections.
 const PIECE: usize = 64 << 10;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 pub(crate) struct Raw;
 
@@ -268,6 +272,8 @@ impl Socket for Wires {
     async fn bind(&mut self, endpoint: &str) -> String {
         if endpoint.starts_with("tcp") {
             let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+            let backlog = Backlog::new(BACKLOG).expect("a length");
+            listen(&listener, backlog).expect("longer");
             let address = listener.local_addr().expect("an address");
             self.listener = Some(Listener::Tcp(listener));
             return format!("tcp://{address}");
