@@ -286,6 +286,9 @@ pub(crate) fn digits(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library;
+    use crate::rows::ROWS;
+    use crate::run::Effort;
 
     #[test]
     fn what_is_outside_the_markers_stays() {
@@ -294,6 +297,43 @@ mod tests {
         assert_eq!(between(&old, "new\n").unwrap(), expected);
         assert_eq!(between(&expected, "new").unwrap(), expected);
         assert!(between("no markers", "new").is_err());
+    }
+
+    #[test]
+    fn tables_and_charts_stand_beside_each_other() {
+        let folder = std::env::temp_dir().join(format!("xebec-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("performance.md");
+        fs::write(&file, format!("before\n{BEGIN}\n{END}\n")).unwrap();
+        let made_up = "messages=2e6 seconds=1 cpu=2 switches=3 p50=4e-6 p99=5e-6 connections=10 \
+                       topics=10 subscription_bytes=1e6 busy_cpu=1 accepting_bytes=1 connecting_bytes=1";
+        let measured = |row| Result {
+            row,
+            cells: library::ALL
+                .iter()
+                .map(|library| Cell::of(*library, vec![made_up.parse().unwrap()]))
+                .collect(),
+        };
+        let results: Vec<_> = ROWS.iter().map(measured).collect();
+        let conditions = Conditions::now(Effort { quick: true }, library::ALL);
+        write(&file, &conditions, &results, library::ALL).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        for row in ROWS {
+            assert!(text.contains(row.title), "{}", row.title);
+        }
+        for (_, rest) in text
+            .match_indices("](")
+            .map(|(at, _)| text.split_at(at + 2))
+        {
+            let (chart, _) = rest.split_once(')').unwrap();
+            let svg = fs::read_to_string(folder.join(chart)).unwrap();
+            assert!(
+                svg.starts_with("<svg") && svg.ends_with("</svg>\n"),
+                "{chart}"
+            );
+        }
+        assert_eq!(text.matches(".svg)").count(), 4);
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The project's chores: `cargo xtask test` runs every check there is, the others one each.
 //!
 //! A chore is a row of [`CHORES`] and a function of [`checks`], [`peers`], [`install`],
-//! [`pyzmq`], [`bench`] or [`lines`]; the help and the dispatch derive from the table. `test` is
+//! [`instructions`], [`pyzmq`], [`bench`] or [`lines`]; the help and the dispatch derive from the table. `test` is
 //! the list [`EVERYTHING`] of chores in order, each under a heading and with the time that it
 //! took. What a chore could not do, but was allowed to leave out, it returns as notes, and the
 //! summary repeats them.
@@ -11,6 +11,7 @@
 mod bench;
 mod checks;
 mod install;
+mod instructions;
 mod lines;
 mod peers;
 mod pyzmq;
@@ -85,6 +86,11 @@ const CHORES: &[Chore] = &[
         install::install,
     ),
     chore(
+        "instructions",
+        "count the instructions of the hot paths, and compare with what is committed",
+        instructions::compare,
+    ),
+    chore(
         "pyzmq",
         "run pyzmq's own tests on libzmq and on ours, and compare",
         pyzmq::compare,
@@ -103,7 +109,15 @@ const CHORES: &[Chore] = &[
 
 /// What `test` does, in this order: what says most in the shortest time comes first.
 const EVERYTHING: &[&str] = &[
-    "peers", "fmt", "clippy", "doc", "suite", "model", "pyzmq", "lines",
+    "peers",
+    "fmt",
+    "clippy",
+    "doc",
+    "suite",
+    "model",
+    "instructions",
+    "pyzmq",
+    "lines",
 ];
 
 /// What was asked for on the command line.
@@ -141,11 +155,11 @@ fn help() -> String {
     let mut text = String::from(
         "Usage: cargo xtask CHORE… [--keep-going] [--no-install] [--prefix DIR] [-- ARGS]\n\n",
     );
-    text += "  test       everything: ";
+    text += "  test         everything: ";
     text += &EVERYTHING.join(", ");
     text += "\n";
     for Chore { name, about, .. } in CHORES {
-        text += &format!("  {name:<10} {about}\n");
+        text += &format!("  {name:<12} {about}\n");
     }
     text += "
   --keep-going   go on after a chore that failed
@@ -222,14 +236,14 @@ fn summarise(request: &Request, finished: &[(&str, Duration, Outcome)]) {
     println!("\n=== summary");
     for (name, taken, outcome) in finished {
         let word = if outcome.is_ok() { "ok" } else { "FAILED" };
-        println!("{name:<10} {:>7.1} s  {word}", taken.as_secs_f64());
+        println!("{name:<12} {:>7.1} s  {word}", taken.as_secs_f64());
         match outcome {
-            Ok(notes) => notes.iter().for_each(|note| println!("{:22}{note}", "")),
-            Err(why) => println!("{:22}{why}", ""),
+            Ok(notes) => notes.iter().for_each(|note| println!("{:24}{note}", "")),
+            Err(why) => println!("{:24}{why}", ""),
         }
     }
     for name in &request.chores[finished.len()..] {
-        println!("{name:<10} {:>9}  not run", "");
+        println!("{name:<12} {:>9}  not run", "");
     }
 }
 

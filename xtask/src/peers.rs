@@ -91,7 +91,7 @@ pub(crate) fn headers(request: &Request) -> Result<(), String> {
     apt_get(&["gcc", "g++", "libc6-dev", "libzmq3-dev"])
 }
 
-fn valgrind(request: &Request) -> Result<String, String> {
+pub(crate) fn valgrind(request: &Request) -> Result<String, String> {
     let version = || {
         let output = Command::new("valgrind").arg("--version").output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
