@@ -17,6 +17,7 @@ mod zmqrs;
 use crate::library::Library;
 
 /// What was built, and with which dependencies.
+#[cfg(feature = "peers")]
 const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// In the order of the tables' columns.
@@ -39,6 +40,7 @@ pub(super) const ALL: &[&dyn Library] = &[
 ];
 
 /// The version of a crate that this program is built with.
+#[cfg(feature = "peers")]
 fn version(name: &str) -> &'static str {
     let entry = format!("name = \"{name}\"\nversion = \"");
     let rest = LOCK.split_once(&entry).map_or("unknown", |(_, rest)| rest);
