@@ -25,6 +25,9 @@ const WARM_UP: usize = 1_000;
 /// mark, so that no subscriber that waits for its turn stops the publisher.
 const TURN: usize = 100;
 
+/// So many sockets stand for all, where there are more.
+const SOCKETS: usize = 100;
+
 /// How long idle connections are watched, and busy ones.
 const WATCHED: Duration = Duration::from_secs(1);
 
@@ -52,9 +55,25 @@ fn settings(row: &Row, binds: bool, more: &[Setting]) -> Vec<Setting> {
 
 async fn bound<P: Peer>(peer: &P, task: &Task, kind: Kind, more: &[Setting]) -> P::Socket {
     let mut socket = peer.socket(kind, &settings(task.row, true, more));
-    let endpoint = socket.bind(task.row.transport.endpoint()).await;
-    P::meanwhile(|| task.link.bound(&endpoint));
+    let mut endpoints = Vec::new();
+    for _ in 0..shares(task.row).1 {
+        endpoints.push(socket.bind(task.row.transport.endpoint()).await);
+    }
+    P::meanwhile(|| task.link.bound(&endpoints.join(" ")));
     socket
+}
+
+/// How many SUBs or DEALERs there are, and how many connections each of them has. A process may not
+/// have descriptors for ten thousand sockets, and some libraries connect a socket to an endpoint
+/// only once: so each goes to so many endpoints of the other end.
+fn shares(row: &Row) -> (usize, usize) {
+    let all = match row.work {
+        Work::Publish { subscribers } => subscribers,
+        Work::Window { dealers, .. } => dealers,
+        _ => 1,
+    };
+    let sockets = all.min(SOCKETS);
+    (sockets, all / sockets)
 }
 
 fn unconnected<P: Peer>(peer: &P, row: &Row, kind: Kind, more: &[Setting]) -> P::Socket {
@@ -216,18 +235,22 @@ pub(crate) async fn connect<P: Peer>(peer: P, task: Task) -> Figures {
             figures
         }
         Work::Publish { subscribers } => {
-            let mut all = Vec::with_capacity(subscribers);
-            for _ in 0..subscribers {
+            let (sockets, connections) = shares(row);
+            let mut all = Vec::with_capacity(sockets);
+            for _ in 0..sockets {
                 let mut sub = unconnected(&peer, row, Kind::Sub, &[]);
                 sub.subscribe(b"").await;
-                sub.connect(endpoint).await;
+                for endpoint in endpoint.split(' ') {
+                    sub.connect(endpoint).await;
+                }
                 all.push(sub);
             }
-            in_turn(&mut all, row.size, 1).await;
+            in_turn(&mut all, row.size, connections).await;
             meet();
             let phase = Phase::begin();
             for done in (0..count).step_by(TURN) {
-                in_turn(&mut all, row.size, TURN.min(count - done)).await;
+                let turn = TURN.min(count - done);
+                in_turn(&mut all, row.size, turn * connections).await;
             }
             let figures = phase.end(count * subscribers);
             meet();
@@ -238,30 +261,34 @@ pub(crate) async fn connect<P: Peer>(peer: P, task: Task) -> Figures {
             dealers,
             outstanding,
         } => {
-            let mut all = Vec::with_capacity(dealers);
-            for _ in 0..dealers {
+            let (sockets, connections) = shares(row);
+            let mut all = Vec::with_capacity(sockets);
+            for _ in 0..sockets {
                 let mut dealer = unconnected(&peer, row, Kind::Dealer, &[]);
-                dealer.connect(endpoint).await;
-                dealer.send_many(&body, 1).await;
+                for endpoint in endpoint.split(' ') {
+                    dealer.connect(endpoint).await;
+                }
+                dealer.send_many(&body, connections).await;
                 all.push(dealer);
             }
-            in_turn(&mut all, row.size, 1).await;
+            in_turn(&mut all, row.size, connections).await;
             meet();
             let phase = Phase::begin();
+            let window = outstanding * connections;
             for dealer in &mut all {
-                dealer.send_many(&body, outstanding).await;
+                dealer.send_many(&body, window).await;
             }
             let requests = requests(row, count);
             for _ in 1..requests / (dealers * outstanding) {
                 for dealer in &mut all {
-                    for _ in 0..outstanding {
+                    for _ in 0..window {
                         dealer.recv(row.size).await;
                         dealer.send(&body).await;
                     }
                     dealer.flush().await;
                 }
             }
-            in_turn(&mut all, row.size, outstanding).await;
+            in_turn(&mut all, row.size, window).await;
             let figures = phase.end(requests);
             meet();
             close(all).await;

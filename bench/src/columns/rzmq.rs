@@ -32,6 +32,7 @@ impl Library for Rzmq {
     fn unable(&self, row: &Row) -> Option<&'static str> {
         match row.work {
             Work::Proxy { .. } => Some("has no proxy"),
+            Work::Connections => Some("connects a socket to an endpoint only once"),
             Work::Subscriptions { .. } => Some("has no XPUB, which tells of subscriptions"),
             _ => None,
         }
