@@ -8,11 +8,12 @@
 //! below have no dependency on this crate, so that a test includes them by path.
 //!
 //! A new target takes a function in a file per crate under test (`protocol` and `security` are those of
-//! the protocol crate, `endpoint` and `socks` those of the sockets, `calls` that of the C interface),
-//! three lines in `fuzz_targets`, a `[[bin]]` in `Cargo.toml`, and a corpus.
+//! the protocol crate, `endpoint` and `socks` those of the sockets, `calls` that of the C interface, `titanic`
+//! that of the patterns), three lines in `fuzz_targets`, a `[[bin]]` in `Cargo.toml`, and a corpus.
 
 pub mod calls;
 pub mod endpoint;
 pub mod protocol;
 pub mod socks;
 pub mod security;
+pub mod titanic;

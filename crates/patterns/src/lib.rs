@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod driver;
 pub mod machine;
 pub mod simulator;
+pub mod titanic;
 
 pub use backoff::Backoff;
 pub use driver::{Driver, DriverError, Handle};
