@@ -48,7 +48,7 @@ fn open(file: Vec<u8>) {
         let read = match listed.state {
             State::Pending { .. } => log.request(listed.id),
             State::Replied => log.fetch(listed.id),
-            State::Damaged => Err(StoreError::Damaged),
+            State::Damaged | State::Abandoned => Err(StoreError::Damaged),
         };
         assert!(matches!(read, Ok(_) | Err(StoreError::Damaged)), "{read:?}");
     }

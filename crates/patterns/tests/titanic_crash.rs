@@ -88,7 +88,7 @@ fn seen(log: &impl Store, id: Id) -> Seen {
             Seen::Pending(joined(&log.request(id).unwrap()), attempts)
         }
         Some(State::Replied) => Seen::Replied(joined(&log.fetch(id).unwrap())),
-        Some(State::Damaged) => panic!("{id} is damaged"),
+        Some(state) => panic!("{id} is {state:?}"),
     }
 }
 

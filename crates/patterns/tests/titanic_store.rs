@@ -67,6 +67,7 @@ macro_rules! for_each_engine {
 }
 
 for_each_engine!(
+    what_is_abandoned_stays_so,
     a_request_lives_until_it_is_closed,
     a_full_store_recovers,
     the_oldest_is_listed_first
@@ -101,6 +102,18 @@ fn a_request_lives_until_it_is_closed(store: impl Store) {
     );
     assert!(matches!(store.fetch(id(2)), Err(StoreError::Unknown)));
     assert_eq!((store.usage().bytes, store.usage().pending), (0, 0));
+}
+
+fn what_is_abandoned_stays_so(store: impl Store) {
+    store.submit(id(1), &request("in vain"), now()).unwrap();
+    store.abandon(id(1)).unwrap();
+    assert_eq!(store.state(id(1)), Some(State::Abandoned));
+    assert!(matches!(store.request(id(1)), Err(StoreError::Unknown)));
+    assert!(matches!(store.fetch(id(1)), Err(StoreError::Unknown)));
+    assert!(matches!(store.abandon(id(1)), Err(StoreError::Unknown)));
+    assert_eq!((store.usage().pending, store.usage().damaged), (0, 1));
+    store.close(id(1)).unwrap();
+    assert_eq!((store.usage().damaged, store.usage().bytes), (0, 0));
 }
 
 fn a_full_store_recovers(store: impl Store) {
@@ -184,6 +197,18 @@ fn a_request_that_nobody_closes_does_not_stop_the_ring() {
             .unwrap()
             .0,
     );
+}
+
+#[test]
+fn what_is_abandoned_is_not_called_damaged_later() {
+    let log = log();
+    log.submit(id(1), &request("in vain"), now()).unwrap();
+    let mark = log.abandon(id(1)).unwrap();
+    log.sync(mark).unwrap();
+    let log = Log::on(log.with_disk(SimulatedDisk::restart), options())
+        .unwrap()
+        .0;
+    assert_eq!(log.state(id(1)), Some(State::Abandoned));
 }
 
 #[test]

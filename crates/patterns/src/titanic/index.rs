@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::answers::{Bounds, Key, Recent};
-use super::record::{Header, Kind, size};
+use super::record::{ABANDONED, Header, Kind, size};
 use super::{Id, State};
 
 /// A request that is not closed.
@@ -71,6 +71,7 @@ impl Index {
                 attempts: header.attempts,
             },
             Kind::Reply => State::Replied,
+            Kind::Damaged if header.attempts == ABANDONED => State::Abandoned,
             Kind::Damaged => State::Damaged,
             Kind::Dispatched => {
                 if let Some(entry) = self.entries.get_mut(&header.id)

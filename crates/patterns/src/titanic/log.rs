@@ -11,7 +11,7 @@ use xebec::Frame;
 use super::answers::{Answers, Key, millis, weight};
 use super::index::{Entry, Index, Place};
 use super::opening::{Durability, LogOptions, OpenError, ring_size};
-use super::record::{Head, HeadError, Kind, RING, UNIT, size, take_frames};
+use super::record::{ABANDONED, Head, HeadError, Kind, RING, UNIT, size, take_frames};
 use super::recovery::{Recovery, answer_key, scan};
 use super::ring::{Record, Ring, Share, largest, look_ahead, plug, verified};
 use super::{Disk, FileDisk, Id, Listed, Mark, State, Store, StoreError, Usage};
@@ -35,8 +35,8 @@ use super::{Disk, FileDisk, Id, Listed, Mark, State, Store, StoreError, Usage};
 /// of salt and body (4), length of the body (4), kind (1), zero (1), attempts (2), epoch (4), position
 /// (8), durable (8), UUID (16), milliseconds since 1970 (8). The body of a request (kind 1) or a reply
 /// (3) is its frames, each behind its length (4); that of an answer (5) is the client's id behind its
-/// length (1), the number of its message (8), and frames. Dispatched (2), closed (4) and damaged (7)
-/// have none. A void (6) stands for `length` bytes that could not be read.
+/// length (1), the number of its message (8), and frames. Dispatched (2), closed (4) and damaged (7,
+/// or abandoned if its attempts are 1) have none. A void (6) stands for `length` bytes that could not be read.
 ///
 /// # Why it can be read after a crash
 /// * A record counts only at its own position, in an epoch (one opening of the log) that fits there,
@@ -412,6 +412,16 @@ impl<D: Disk> Store for Log<D> {
         })
     }
 
+    fn abandon(&self, id: Id) -> Result<Mark, StoreError> {
+        self.change(Share::Always, |ring| match ring.index.entries.get(&id) {
+            Some(entry) if matches!(entry.state, State::Pending { .. }) => Ok(Some(Record {
+                attempts: ABANDONED,
+                ..Record::bodiless(Kind::Damaged, id, entry.at)
+            })),
+            _ => Err(StoreError::Unknown),
+        })
+    }
+
     fn close(&self, id: Id) -> Result<Mark, StoreError> {
         self.change(Share::Always, |ring| {
             let known = ring.index.entries.contains_key(&id);
@@ -464,7 +474,7 @@ impl<D: Disk> Store for Log<D> {
             match entry.state {
                 State::Pending { .. } => usage.pending += 1,
                 State::Replied => usage.replied += 1,
-                State::Damaged => usage.damaged += 1,
+                State::Damaged | State::Abandoned => usage.damaged += 1,
             }
         }
         usage

@@ -146,6 +146,20 @@ impl Store for MemoryStore {
         Ok(Mark(0))
     }
 
+    fn abandon(&self, id: Id) -> Result<Mark, StoreError> {
+        let mut contents = self.contents.lock();
+        match contents.entries.get_mut(&id) {
+            Some(entry) if matches!(entry.state, State::Pending { .. }) => {
+                entry.state = State::Abandoned;
+                entry.frames = Vec::new();
+                let bytes = std::mem::replace(&mut entry.bytes, OVERHEAD);
+                contents.bytes -= bytes - OVERHEAD;
+                Ok(Mark(0))
+            }
+            _ => Err(StoreError::Unknown),
+        }
+    }
+
     fn close(&self, id: Id) -> Result<Mark, StoreError> {
         let mut contents = self.contents.lock();
         if let Some(entry) = contents.entries.remove(&id) {
@@ -164,7 +178,7 @@ impl Store for MemoryStore {
 
     fn request(&self, id: Id) -> Result<Vec<Frame>, StoreError> {
         match self.contents.lock().entries.get(&id) {
-            Some(entry) if entry.state != State::Replied => Ok(entry.frames.clone()),
+            Some(entry) if matches!(entry.state, State::Pending { .. }) => Ok(entry.frames.clone()),
             _ => Err(StoreError::Unknown),
         }
     }
@@ -191,15 +205,14 @@ impl Store for MemoryStore {
 
     fn usage(&self) -> Usage {
         let contents = self.contents.lock();
-        let replied = contents
-            .entries
-            .values()
-            .filter(|e| e.state == State::Replied)
-            .count();
+        let count = |state: fn(State) -> bool| {
+            let entries = contents.entries.values();
+            entries.filter(|entry| state(entry.state)).count()
+        };
         Usage {
-            pending: contents.entries.len() - replied,
-            replied,
-            damaged: 0,
+            pending: count(|state| matches!(state, State::Pending { .. })),
+            replied: count(|state| state == State::Replied),
+            damaged: count(|state| state == State::Abandoned),
             bytes: contents.bytes,
             capacity: self.limits.bytes,
             refused: contents.refused,

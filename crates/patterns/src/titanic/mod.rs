@@ -1,5 +1,8 @@
 //! Titanic (RFC 9): requests that outlive the client, the service and the machine between them.
 //!
+//! [`Titanic`] is the machine behind the three services, [`TitanicClient`] one of a program that uses them
+//! without waiting.
+//!
 //! What is kept stands behind two small traits: a [`Store`] of requests and their replies, and
 //! [`Answers`] given to clients that may ask again. Each has two engines: memory
 //! ([`MemoryStore`], [`MemoryAnswers`]), bounded and lost with the process, and a [`Log`], which is both: one
@@ -7,6 +10,7 @@
 //! of which tests put one that forgets ([`SimulatedDisk`]).
 
 mod answers;
+mod client;
 mod disk;
 mod id;
 mod index;
@@ -16,15 +20,18 @@ mod opening;
 mod record;
 mod recovery;
 mod ring;
+mod service;
 mod simulated;
 mod store;
 
 pub use answers::{Answers, Bounds, MemoryAnswers};
+pub use client::{Answered, Ask, ClientOptions, Failure, TitanicClient, Wanted};
 pub use disk::{Disk, FileDisk};
 pub use id::{Id, IdError};
 pub use log::{Log, Work, format};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use opening::{Durability, LogOptions, OpenError};
 pub use recovery::{Damage, Lost, Recovery};
+pub use service::{Outcome, Service, Tell, Ticket, Titanic, TitanicOptions, Told};
 pub use simulated::SimulatedDisk;
 pub use store::{Listed, Mark, State, Store, StoreError, Usage};

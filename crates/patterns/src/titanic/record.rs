@@ -34,9 +34,12 @@ pub(super) enum Kind {
     Answer = 5,
     /// Nothing: `length` bytes that could not be read.
     Void = 6,
-    /// What was kept under this id could not be read.
+    /// What was kept under this id could not be read, or it was [`ABANDONED`].
     Damaged = 7,
 }
+
+/// What a damaged record has for `attempts` if the request was given up instead.
+pub(super) const ABANDONED: u16 = 1;
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {

@@ -34,6 +34,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::TooLarge`] or a failure of the disk.
     fn reply(&self, id: Id, reply: &[Frame]) -> Result<Mark, StoreError>;
 
+    /// Keeps, in place of a request without a reply, that there will be none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if no reply is awaited, or a failure of the disk.
+    fn abandon(&self, id: Id) -> Result<Mark, StoreError>;
+
     /// Forgets a request and its reply and frees their space. One that is not known is closed already.
     /// A full store takes this.
     ///
@@ -89,6 +95,8 @@ pub enum State {
     Replied,
     /// It, or its reply, was kept once and cannot be read any more.
     Damaged,
+    /// It has no reply and will have none: [`Store::abandon`].
+    Abandoned,
 }
 
 /// A request in a list.
@@ -111,7 +119,7 @@ pub struct Usage {
     pub pending: usize,
     /// Requests with one.
     pub replied: usize,
-    /// Requests of which something cannot be read any more.
+    /// Requests of which something cannot be read any more, or that were abandoned.
     pub damaged: usize,
     /// The bytes that all of them, and the stored answers, take up.
     pub bytes: u64,
