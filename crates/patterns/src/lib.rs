@@ -9,6 +9,7 @@
 pub mod backoff;
 pub mod driver;
 pub mod machine;
+pub mod majordomo;
 pub mod simulator;
 pub mod titanic;
 

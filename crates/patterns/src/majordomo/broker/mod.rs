@@ -1,0 +1,819 @@
+//! The broker: queues the requests of each service, gives them to the worker that has waited longest,
+//! and notices who is gone.
+//!
+//! A request is answered, refused or reported as failed; nothing else becomes of it, unless its client
+//! goes away or sends no stamp and `refusals` is off. A worker that dies while it is at work, by a
+//! lost connection, by silence or by taking too long, loses its request to another.
+//!
+//! Nothing here is searched: peers and services are found by hash, queues and idle workers are lists
+//! through slabs, and each worker and each service has at most one timer, which is moved only when it
+//! comes due or must come earlier. So a message costs the same however many others there are.
+//!
+//! What lives here: what becomes of each message. `state` has the peers, queues and timers.
+
+mod config;
+mod digest;
+mod mmi;
+mod state;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use slab::Slab;
+use xebec::{Frame, Message, Options, SocketType};
+
+pub use self::config::{BrokerConfig, Limit, Policy};
+pub use self::digest::{Counters, Digest, ServiceDigest};
+pub use self::mmi::{ROWS, is_reserved};
+use self::state::{Client, Held, Peer, Request, Service, State, Timers, Worker};
+use super::codec::{self, Dialect, FromWorker, Invalid, ToBroker, ToClient, ToWorker};
+use super::replies::{MemoryReplies, Parts, Replies};
+use super::stamp::{Key, Refusal, RefusalCode};
+use crate::machine::{Actions, Event, Machine, Port, Spec, Time};
+
+/// Where clients come, and workers may.
+pub const FRONT: Port = Port(0);
+/// Where only workers come, if the broker has it.
+pub const BACK: Port = Port(1);
+
+/// What the ROUTER says of a peer whose connection is lost.
+const GONE: &[u8] = b"\0gone";
+
+/// What a broker can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Its state, as [`Note::Digest`].
+    Digest,
+    /// To end at once, whatever is at hand.
+    End,
+}
+
+/// What a broker tells whoever runs it. Of refusals and invalid messages, of which there may be a
+/// flood, one of a kind is told per second; all are counted.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Note {
+    /// A service got its first worker or request.
+    ServiceAdded(String),
+    /// A service without workers went away.
+    ServiceExpired(String),
+    /// A worker registered.
+    WorkerReady {
+        /// Its routing id.
+        worker: Frame,
+        /// Its service.
+        service: String,
+        /// The version that it speaks.
+        dialect: Dialect,
+    },
+    /// A worker is gone.
+    WorkerGone {
+        /// Its routing id.
+        worker: Frame,
+        /// Its service.
+        service: String,
+        /// How.
+        why: Gone,
+        /// Whether it was at work.
+        busy: bool,
+    },
+    /// A request got no reply.
+    Refused {
+        /// The service that was asked.
+        service: String,
+        /// What the client was told, if it was told.
+        refusal: Refusal,
+    },
+    /// A message was not of the protocol.
+    Invalid {
+        /// Who sent it.
+        peer: Frame,
+        /// What is wrong.
+        why: Invalid,
+    },
+    /// The broker takes no more requests and ends when these are done.
+    Draining {
+        /// How many workers are at work.
+        busy: usize,
+    },
+    /// What was asked for.
+    Digest(Box<Digest>),
+}
+
+/// How a worker went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It said so.
+    Left,
+    /// Its connection was lost.
+    Lost,
+    /// It was silent for too long.
+    Expired,
+    /// It took too long for a request.
+    Overdue,
+    /// It was sent away, because of what it sent or because the broker ends.
+    SentAway,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gone::Left => "left",
+            Gone::Lost => "lost",
+            Gone::Expired => "expired",
+            Gone::Overdue => "overdue",
+            Gone::SentAway => "sent away",
+        })
+    }
+}
+
+/// A Majordomo broker.
+pub struct Broker {
+    config: BrokerConfig,
+    workers: Slab<Worker>,
+    by_peer: HashMap<Peer, usize>,
+    services: Slab<Service>,
+    by_name: HashMap<Frame, usize>,
+    requests: Slab<Request>,
+    clients: HashMap<Peer, Client>,
+    /// The stamped requests that are at hand.
+    by_key: HashMap<Key, usize>,
+    held: Held,
+    replies: Box<dyn Replies>,
+    timers: Timers,
+    counters: Counters,
+    /// The number of the next request: what workers see as its address.
+    number: u64,
+    busy: usize,
+    draining: bool,
+    /// When a refusal and an invalid message were last told.
+    noted: [Option<Time>; 2],
+}
+
+impl Broker {
+    /// A broker that keeps replies to stamped requests in memory.
+    pub fn new(config: BrokerConfig) -> Self {
+        Self::with_replies(config, MemoryReplies::default())
+    }
+
+    /// A broker that keeps them in a place of the caller's.
+    pub fn with_replies(config: BrokerConfig, replies: impl Replies + 'static) -> Self {
+        Broker {
+            config,
+            workers: Slab::new(),
+            by_peer: HashMap::new(),
+            services: Slab::new(),
+            by_name: HashMap::new(),
+            requests: Slab::new(),
+            clients: HashMap::new(),
+            by_key: HashMap::new(),
+            held: Held::default(),
+            replies: Box::new(replies),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            number: 0,
+            busy: 0,
+            draining: false,
+            noted: [None; 2],
+        }
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many requests it holds, waiting or at work, and how many bytes.
+    pub fn held(&self) -> (usize, usize) {
+        (self.held.messages, self.held.bytes)
+    }
+
+    /// Its state.
+    pub fn digest(&self, now: Time) -> Digest {
+        let (kept, kept_bytes) = self.replies.held();
+        let mut each: Vec<_> = self.services.iter().map(|(_, s)| s.digest()).collect();
+        each.sort_by(|a, b| a.name.cmp(&b.name));
+        each.truncate(1000);
+        Digest {
+            uptime: now.elapsed(),
+            draining: self.draining,
+            services: self.services.len(),
+            workers: self.workers.len(),
+            clients: self.clients.len(),
+            held: self.held.messages,
+            held_bytes: self.held.bytes,
+            kept,
+            kept_bytes,
+            counters: self.counters,
+            each,
+        }
+    }
+
+    fn socket(&self, bind: &[String]) -> Spec {
+        let options: Options = self.config.options.clone();
+        let options = options.router_mandatory(true).disconnect_msg(GONE);
+        let spec = Spec::new(SocketType::Router).options(options);
+        bind.iter().fold(spec, |spec, at| spec.bind(at.as_str()))
+    }
+
+    fn message(&mut self, port: Port, message: Message, now: Time, actions: &mut Actions<Note>) {
+        let (id, frames) = message.split_first();
+        let peer = Peer(port, id);
+        if let [only] = &frames[..]
+            && *only == GONE
+        {
+            return self.connection_lost(&peer, now, actions);
+        }
+        match ToBroker::parse(frames) {
+            Ok((dialect, ToBroker::Request { service, body })) => {
+                self.request(peer, dialect, service, body, now, actions);
+            }
+            Ok((dialect, ToBroker::Worker(command))) => {
+                self.worker(peer, dialect, command, now, actions);
+            }
+            Err(why) => {
+                self.counters.invalid += 1;
+                if let Some(&worker) = self.by_peer.get(&peer) {
+                    self.send_away(worker, now, actions);
+                }
+                if self.may_note(1, now) {
+                    let peer = peer.1;
+                    actions.deliver(Note::Invalid { peer, why });
+                }
+            }
+        }
+    }
+
+    /// Whether a note of a kind of which there may be a flood may be made now.
+    fn may_note(&mut self, kind: usize, now: Time) -> bool {
+        let second = std::time::Duration::from_secs(1);
+        let may = self.noted[kind].is_none_or(|at| now.since(at) >= second);
+        if may {
+            self.noted[kind] = Some(now);
+        }
+        may
+    }
+
+    fn connection_lost(&mut self, peer: &Peer, now: Time, actions: &mut Actions<Note>) {
+        if let Some(&worker) = self.by_peer.get(peer) {
+            self.counters.workers_lost += 1;
+            self.lose(worker, Gone::Lost, now, actions);
+        }
+        // What is stamped its client will ask for again, from another address.
+        let mut next = self.clients.get(peer).and_then(|client| client.all.front());
+        while let Some(index) = next {
+            let request = &self.requests[index];
+            next = request.client_next();
+            if request.worker.is_none() && request.key.is_none() {
+                self.counters.abandoned += 1;
+                self.forget(index, now);
+            }
+        }
+    }
+
+    // ---- clients ----
+
+    fn request(
+        &mut self,
+        peer: Peer,
+        dialect: Dialect,
+        name: Frame,
+        mut body: Vec<Frame>,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) {
+        self.counters.requests += 1;
+        let key = Key::take(&mut body);
+        if is_reserved(&name) {
+            let body = self.mmi(&name, &body, now);
+            let to = Answer {
+                peer: &peer,
+                dialect,
+                service: &name,
+                key,
+            };
+            to.part(0, true, body, actions);
+            self.counters.replies += 1;
+            return;
+        }
+        if let Some(key) = key
+            && self.asked_again(key, &peer, dialect, &name, now, actions)
+        {
+            return;
+        }
+        let bytes = body.iter().map(Frame::len).sum();
+        let refusal = match self.no_room(&peer, &name, bytes) {
+            Some(what) => {
+                self.counters.refused_full += 1;
+                Some(format!("too many requests wait {what}"))
+            }
+            None if self.draining => {
+                self.counters.refused_draining += 1;
+                Some("the broker is about to end".to_owned())
+            }
+            None => None,
+        };
+        if let Some(text) = refusal {
+            let code = RefusalCode::Busy;
+            let to = Answer {
+                peer: &peer,
+                dialect,
+                service: &name,
+                key,
+            };
+            return self.refuse(&to, 0, Refusal { code, text }, now, actions);
+        }
+        let service = self.service(name, now, actions);
+        self.number += 1;
+        let queue_time = self.services[service].policy.queue_time;
+        let request = Request::new(
+            self.number,
+            peer,
+            dialect,
+            service,
+            body,
+            key,
+            now + queue_time,
+        );
+        self.admit(request);
+        self.dispatch(service, now, actions);
+        self.watch_queue(service, now);
+    }
+
+    /// Answers a stamped request that has been here before, or lets it wait for its reply.
+    fn asked_again(
+        &mut self,
+        key: Key,
+        peer: &Peer,
+        dialect: Dialect,
+        name: &Frame,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) -> bool {
+        let to = Answer {
+            peer,
+            dialect,
+            service: name,
+            key: Some(key),
+        };
+        if let Some(parts) = self.replies.find(&key, now) {
+            self.counters.answered_again += 1;
+            to.all(parts, actions);
+            return true;
+        }
+        let Some(&index) = self.by_key.get(&key) else {
+            return false;
+        };
+        self.counters.joined += 1;
+        if dialect.has_partials() {
+            for (part, body) in self.requests[index].parts.iter().enumerate() {
+                to.part(part as u32, false, body.clone(), actions);
+            }
+        }
+        self.readdress(index, peer.clone(), dialect);
+        true
+    }
+
+    fn refuse(
+        &mut self,
+        to: &Answer<'_>,
+        part: u32,
+        refusal: Refusal,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) {
+        if self.config.refusals || to.key.is_some() {
+            to.part(part, true, refusal.body(), actions);
+        } else {
+            self.counters.silent_refusals += 1;
+        }
+        if self.may_note(0, now) {
+            let service = to.service.to_string_lossy().into_owned();
+            actions.deliver(Note::Refused { service, refusal });
+        }
+    }
+
+    /// Reports to the client that there will be no reply, and forgets the request.
+    fn fail(
+        &mut self,
+        index: usize,
+        code: RefusalCode,
+        text: &str,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) {
+        let request = &self.requests[index];
+        let name = self.services[request.service].name.clone();
+        let peer = request.client.clone();
+        let (dialect, key, part) = (request.dialect, request.key, request.sent);
+        self.forget(index, now);
+        let text = text.to_owned();
+        let to = Answer {
+            peer: &peer,
+            dialect,
+            service: &name,
+            key,
+        };
+        self.refuse(&to, part, Refusal { code, text }, now, actions);
+    }
+
+    // ---- workers ----
+
+    fn worker(
+        &mut self,
+        peer: Peer,
+        dialect: Dialect,
+        command: FromWorker,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) {
+        let Some(&index) = self.by_peer.get(&peer) else {
+            return self.stranger(peer, dialect, command, now, actions);
+        };
+        let worker = &mut self.workers[index];
+        let fits = worker.dialect == dialect;
+        worker.heard(&command, self.config.liveness, now);
+        match command {
+            FromWorker::Heartbeat if fits => {}
+            FromWorker::Disconnect => {
+                self.counters.workers_left += 1;
+                self.lose(index, Gone::Left, now, actions);
+            }
+            FromWorker::Partial { address, body } if fits && self.owes(index, &address) => {
+                self.partial(index, body, now, actions);
+            }
+            FromWorker::Final { address, body } if fits && self.owes(index, &address) => {
+                self.last(index, body, now, actions);
+            }
+            // A second READY, or a reply that nobody asked it for.
+            _ => self.send_away(index, now, actions),
+        }
+    }
+
+    /// A command of a worker that is not registered.
+    fn stranger(
+        &mut self,
+        peer: Peer,
+        dialect: Dialect,
+        command: FromWorker,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) {
+        match command {
+            FromWorker::Ready { service } if self.takes_worker(&service) => {
+                self.counters.workers_ready += 1;
+                let worker = peer.1.clone();
+                let name = service.to_string_lossy().into_owned();
+                let service = self.service(service, now, actions);
+                self.register(peer, dialect, service, now);
+                actions.deliver(Note::WorkerReady {
+                    worker,
+                    service: name,
+                    dialect,
+                });
+                self.dispatch(service, now, actions);
+            }
+            FromWorker::Disconnect => {}
+            command => {
+                let replies = matches!(
+                    command,
+                    FromWorker::Partial { .. } | FromWorker::Final { .. }
+                );
+                self.counters.late_replies += u64::from(replies);
+                self.counters.workers_refused += 1;
+                actions.send(peer.0, ToWorker::Disconnect.frames(peer.1, dialect));
+            }
+        }
+    }
+
+    fn takes_worker(&self, service: &Frame) -> bool {
+        let known = self.by_name.contains_key(service);
+        !is_reserved(service)
+            && !self.draining
+            && self.workers.len() < self.config.workers
+            && (known || self.services.len() < self.config.services)
+    }
+
+    /// Whether the worker is at work on the request of this address.
+    fn owes(&self, worker: usize, address: &Frame) -> bool {
+        let busy = self.workers[worker].busy;
+        busy.is_some_and(|request| self.requests[request].address() == **address)
+    }
+
+    fn partial(&mut self, worker: usize, body: Vec<Frame>, now: Time, actions: &mut Actions<Note>) {
+        let index = self.workers[worker].busy.expect("it owes a reply");
+        if !self.collect(index, &body, worker, now, actions) {
+            return;
+        }
+        let request = &mut self.requests[index];
+        if !request.dialect.has_partials() {
+            return;
+        }
+        let part = request.sent;
+        request.sent += 1;
+        self.counters.partials += 1;
+        let request = &self.requests[index];
+        let to = request.answer(&self.services[request.service].name);
+        to.part(part, false, body, actions);
+    }
+
+    /// Keeps a part where the whole reply will be needed. False if it is too much: then the worker is
+    /// sent away and its request has failed.
+    fn collect(
+        &mut self,
+        index: usize,
+        body: &[Frame],
+        worker: usize,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) -> bool {
+        let request = &mut self.requests[index];
+        if request.key.is_none() && request.dialect.has_partials() {
+            return true;
+        }
+        request.parts.push(body.to_vec());
+        request.parts_bytes += body
+            .iter()
+            .map(|f| f.len() + size_of::<Frame>())
+            .sum::<usize>();
+        if request.parts_bytes <= self.config.reply_bytes {
+            return true;
+        }
+        request.tries = u32::MAX;
+        self.send_away(worker, now, actions);
+        false
+    }
+
+    fn last(&mut self, worker: usize, body: Vec<Frame>, now: Time, actions: &mut Actions<Note>) {
+        let index = self.workers[worker].busy.expect("it owes a reply");
+        if !self.collect(index, &body, worker, now, actions) {
+            return;
+        }
+        let request = &mut self.requests[index];
+        let parts = std::mem::take(&mut request.parts);
+        if let Some(key) = request.key
+            && !self.replies.keep(&key, &parts, now)
+        {
+            self.counters.not_kept += 1;
+        }
+        let request = &self.requests[index];
+        let to = request.answer(&self.services[request.service].name);
+        if request.dialect.has_partials() {
+            to.part(request.sent, true, body, actions);
+        } else {
+            to.all(parts, actions);
+        }
+        self.counters.replies += 1;
+        self.release(worker);
+        self.forget(index, now);
+        if self.draining {
+            self.send_away(worker, now, actions);
+            return;
+        }
+        let service = self.workers[worker].service;
+        self.idle(worker);
+        self.dispatch(service, now, actions);
+    }
+
+    /// Gives waiting requests to waiting workers.
+    fn dispatch(&mut self, service: usize, now: Time, actions: &mut Actions<Note>) {
+        while let Some((worker, request)) = self.next_pair(service) {
+            if self.workers[worker].expires <= now {
+                self.counters.workers_expired += 1;
+                self.lose(worker, Gone::Expired, now, actions);
+                continue;
+            }
+            self.assign(worker, request, now);
+            self.counters.dispatched += 1;
+            let request = &self.requests[request];
+            let address = Frame::copy_from_slice(&request.address());
+            let body = request.body.clone();
+            self.tell(worker, ToWorker::Request { address, body }, now, actions);
+        }
+    }
+
+    fn tell(&mut self, worker: usize, what: ToWorker, now: Time, actions: &mut Actions<Note>) {
+        let worker = &mut self.workers[worker];
+        worker.beat = now + worker.interval();
+        let Peer(port, id) = worker.peer.clone();
+        actions.send(port, what.frames(id, worker.dialect));
+    }
+
+    fn send_away(&mut self, worker: usize, now: Time, actions: &mut Actions<Note>) {
+        self.counters.workers_refused += u64::from(!self.draining);
+        self.tell(worker, ToWorker::Disconnect, now, actions);
+        self.lose(worker, Gone::SentAway, now, actions);
+    }
+
+    /// A worker is gone; its request is given to another, or has failed.
+    fn lose(&mut self, index: usize, why: Gone, now: Time, actions: &mut Actions<Note>) {
+        let request = self.release(index);
+        let worker = self.unregister(index, now);
+        let (id, service) = (worker.peer.1, worker.service);
+        let name = self.services[service].name.to_string_lossy().into_owned();
+        let busy = request.is_some();
+        actions.deliver(Note::WorkerGone {
+            worker: id,
+            service: name,
+            why,
+            busy,
+        });
+        if let Some(index) = request {
+            let request = &mut self.requests[index];
+            let may = request.tries <= self.services[service].policy.retries;
+            // A client that has had a part of one reply cannot be given the rest of another.
+            if may && request.sent == 0 && !self.draining {
+                request.parts.clear();
+                request.parts_bytes = 0;
+                self.counters.retries += 1;
+                self.requeue(index, now);
+            } else {
+                self.counters.failed += 1;
+                let text = format!("the worker is gone ({why})");
+                self.fail(index, RefusalCode::Failed, &text, now, actions);
+            }
+            self.dispatch(service, now, actions);
+        }
+        self.watch_queue(service, now);
+    }
+
+    // ---- time ----
+
+    fn due_worker(&mut self, index: usize, now: Time, actions: &mut Actions<Note>) {
+        let worker = &self.workers[index];
+        if worker.expires <= now {
+            self.counters.workers_expired += 1;
+            return self.lose(index, Gone::Expired, now, actions);
+        }
+        if worker.deadline.is_some_and(|deadline| deadline <= now) {
+            self.counters.workers_overdue += 1;
+            self.tell(index, ToWorker::Disconnect, now, actions);
+            return self.lose(index, Gone::Overdue, now, actions);
+        }
+        if worker.beat <= now {
+            self.counters.heartbeats += 1;
+            self.tell(index, ToWorker::Heartbeat, now, actions);
+        }
+        self.watch_worker(index);
+    }
+
+    fn due_service(&mut self, index: usize, now: Time, actions: &mut Actions<Note>) {
+        while let Some(request) = self.services[index].queue.front() {
+            if self.requests[request].expires > now {
+                break;
+            }
+            self.counters.expired_requests += 1;
+            let text = "no worker took the request in time";
+            self.fail(request, RefusalCode::Expired, text, now, actions);
+        }
+        if self.has_expired(index, now) {
+            self.counters.expired_services += 1;
+            let service = self.remove_service(index);
+            let name = service.name.to_string_lossy().into_owned();
+            actions.deliver(Note::ServiceExpired(name));
+        } else {
+            self.watch_queue(index, now);
+        }
+    }
+
+    fn drain(&mut self, now: Time, actions: &mut Actions<Note>) {
+        if self.draining {
+            return actions.end();
+        }
+        self.draining = true;
+        actions.deliver(Note::Draining { busy: self.busy });
+        let waiting: Vec<usize> = self
+            .requests
+            .iter()
+            .filter(|(_, r)| r.worker.is_none())
+            .map(|(index, _)| index)
+            .collect();
+        for index in waiting {
+            self.counters.refused_draining += 1;
+            self.fail(
+                index,
+                RefusalCode::Busy,
+                "the broker is about to end",
+                now,
+                actions,
+            );
+        }
+        let idle: Vec<usize> = self
+            .workers
+            .iter()
+            .filter(|(_, w)| w.busy.is_none())
+            .map(|(index, _)| index)
+            .collect();
+        for index in idle {
+            self.send_away(index, now, actions);
+        }
+        self.timers.set_end(now + self.config.drain_time);
+    }
+}
+
+impl Machine for Broker {
+    type Command = Command;
+    type Output = Note;
+
+    fn handle(&mut self, event: Event<Command>, now: Time, actions: &mut Actions<Note>) {
+        match event {
+            Event::Start => {
+                actions.open(FRONT, self.socket(&self.config.bind));
+                if !self.config.bind_workers.is_empty() {
+                    actions.open(BACK, self.socket(&self.config.bind_workers));
+                }
+            }
+            Event::Message { port, message } => self.message(port, message, now, actions),
+            Event::Unsent { port, message, .. } => {
+                let to_worker = codec::is_workers(&message);
+                let peer = Peer(port, message.split_first().0);
+                match self.by_peer.get(&peer) {
+                    Some(&worker) if to_worker => {
+                        self.counters.workers_lost += 1;
+                        self.lose(worker, Gone::Lost, now, actions);
+                    }
+                    _ => self.counters.undeliverable += u64::from(!to_worker),
+                }
+            }
+            Event::Due => {
+                while let Some(state) = self.timers.pop(now) {
+                    match state {
+                        State::Worker(index) => {
+                            self.workers[index].timer = None;
+                            self.due_worker(index, now, actions);
+                        }
+                        State::Service(index) => {
+                            self.services[index].timer = None;
+                            self.due_service(index, now, actions);
+                        }
+                        State::End => return actions.end(),
+                    }
+                }
+            }
+            Event::Command(Command::Digest) => {
+                actions.deliver(Note::Digest(Box::new(self.digest(now))));
+            }
+            Event::Command(Command::End) => return actions.end(),
+            Event::Stop => self.drain(now, actions),
+            Event::Link { .. } => {}
+        }
+        if self.draining && self.workers.is_empty() {
+            actions.end();
+        }
+    }
+
+    fn due(&self) -> Option<Time> {
+        self.timers.next()
+    }
+}
+
+/// To whom an answer goes, and how.
+struct Answer<'a> {
+    peer: &'a Peer,
+    dialect: Dialect,
+    service: &'a Frame,
+    key: Option<Key>,
+}
+
+impl Answer<'_> {
+    fn part(&self, part: u32, last: bool, mut body: Vec<Frame>, actions: &mut Actions<Note>) {
+        if let Some(key) = self.key {
+            body.insert(0, key.stamp_part(part));
+        }
+        let service = self.service.clone();
+        let message = ToClient {
+            last,
+            service,
+            body,
+        }
+        .frames(self.peer.1.clone(), self.dialect);
+        actions.send(self.peer.0, message);
+    }
+
+    /// The whole reply: all its frames at once for who knows no parts.
+    fn all(&self, parts: Parts, actions: &mut Actions<Note>) {
+        if self.dialect.has_partials() {
+            let last = parts.len().saturating_sub(1);
+            for (part, body) in parts.into_iter().enumerate() {
+                self.part(part as u32, part == last, body, actions);
+            }
+        } else {
+            self.part(0, true, parts.into_iter().flatten().collect(), actions);
+        }
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Broker({} services, {} workers, {} requests)",
+            self.services.len(),
+            self.workers.len(),
+            self.requests.len()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! A client over sockets, for threads and tasks.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use fastrand::Rng;
+use parking_lot::{Condvar, Mutex};
+use xebec::{Context, Frame, Message};
+
+use super::{CallError, ClientCommand, ClientConfig, ClientMachine, ClientOutput};
+use crate::driver::{Driver, DriverError, Handle};
+use crate::machine::{Action, Actions, Event, Machine, Time};
+
+/// A client over sockets, with a thread of its own. It may be used from many threads and tasks at the
+/// same time.
+///
+/// ```no_run
+/// use xebec::Context;
+/// use xebec_patterns::majordomo::{Client, ClientConfig};
+///
+/// let client = Client::new(&Context::new(), ClientConfig::new("tcp://localhost:5555").once())?;
+/// let reply = client.call("echo", "Hello world")?;
+/// assert_eq!(reply.body(), "Hello world");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    slots: Slots,
+    handle: Arc<Handle<Faced>>,
+    next: AtomicU64,
+}
+
+/// The reply to one request as it comes, part by part. Dropping it takes the request back, as far as
+/// that can be done.
+#[derive(Debug)]
+pub struct Stream {
+    ticket: u64,
+    slot: Arc<Slot>,
+    slots: Slots,
+    handle: Arc<Handle<Faced>>,
+    over: bool,
+}
+
+type Slots = Arc<Mutex<HashMap<u64, Arc<Slot>>>>;
+
+/// What has come for one request.
+#[derive(Debug, Default)]
+struct Slot {
+    state: Mutex<SlotState>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    outputs: VecDeque<ClientOutput>,
+    waker: Option<Waker>,
+}
+
+impl Client {
+    /// Starts a client. It connects when it is first asked.
+    ///
+    /// # Errors
+    /// When a socket cannot be made.
+    ///
+    /// # Panics
+    /// If there are no endpoints.
+    pub fn new(context: &Context, config: ClientConfig) -> Result<Self, DriverError> {
+        assert!(!config.endpoints.is_empty(), "a client needs an endpoint");
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).expect("the system has random numbers");
+        let slots = Slots::default();
+        let faced = Faced {
+            machine: ClientMachine::new(config, id, Rng::new()),
+            actions: Actions::new(),
+            slots: slots.clone(),
+        };
+        let handle = Arc::new(Driver::new(context, faced)?.spawn());
+        Ok(Client {
+            slots,
+            handle,
+            next: AtomicU64::new(1),
+        })
+    }
+
+    /// Asks a service and waits for the whole reply; the frames of all its parts are one message.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn call(
+        &self,
+        service: impl Into<Frame>,
+        body: impl Into<Message>,
+    ) -> Result<Message, CallError> {
+        let parts: Result<Vec<Message>, CallError> = self.stream(service, body).collect();
+        Ok(parts?.into_iter().flatten().collect())
+    }
+
+    /// Does the same in an async task. Dropping the future takes the request back.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_async(
+        &self,
+        service: impl Into<Frame>,
+        body: impl Into<Message>,
+    ) -> Result<Message, CallError> {
+        let mut stream = self.stream(service, body);
+        let mut frames = Vec::new();
+        while let Some(part) = stream.next_async().await {
+            frames.extend(part?);
+        }
+        Ok(frames.into_iter().collect())
+    }
+
+    /// Asks a service. The request is under way when this returns; the reply is in the stream.
+    pub fn stream(&self, service: impl Into<Frame>, body: impl Into<Message>) -> Stream {
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        let slot = Arc::<Slot>::default();
+        self.slots.lock().insert(ticket, slot.clone());
+        self.handle.command(ClientCommand::Call {
+            ticket,
+            service: service.into(),
+            body: body.into().into_frames(),
+        });
+        Stream {
+            ticket,
+            slot,
+            slots: self.slots.clone(),
+            handle: self.handle.clone(),
+            over: false,
+        }
+    }
+}
+
+/// Waits for the parts of the reply; after the last one, or a failure, there are no more.
+impl Iterator for Stream {
+    type Item = Result<Message, CallError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let mut state = self.slot.state.lock();
+        let output = loop {
+            if let Some(output) = state.outputs.pop_front() {
+                break output;
+            }
+            let a_while = Duration::from_secs(1);
+            if self.slot.news.wait_for(&mut state, a_while).timed_out()
+                && state.outputs.is_empty()
+                && self.handle.try_recv().is_err()
+            {
+                let error = CallError::Ended;
+                let ticket = self.ticket;
+                break ClientOutput::Failed { ticket, error };
+            }
+        };
+        drop(state);
+        Some(self.take(output))
+    }
+}
+
+impl Stream {
+    /// Waits for the next part in an async task, as [`next`](Iterator::next) does.
+    pub async fn next_async(&mut self) -> Option<Result<Message, CallError>> {
+        if self.over {
+            return None;
+        }
+        let slot = self.slot.clone();
+        let output = poll_fn(|cx| {
+            let mut state = slot.state.lock();
+            match state.outputs.pop_front() {
+                Some(output) => Poll::Ready(output),
+                None => {
+                    state.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        Some(self.take(output))
+    }
+
+    fn take(&mut self, output: ClientOutput) -> Result<Message, CallError> {
+        match output {
+            ClientOutput::Part { last, body, .. } => {
+                self.over = last;
+                Ok(body.into_iter().collect())
+            }
+            ClientOutput::Failed { error, .. } => {
+                self.over = true;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.slots.lock().remove(&self.ticket);
+        if !self.over {
+            self.handle.command(ClientCommand::Cancel(self.ticket));
+        }
+    }
+}
+
+/// The machine, whose outputs go straight to those who wait for them.
+#[derive(Debug)]
+struct Faced {
+    machine: ClientMachine,
+    actions: Actions<ClientOutput>,
+    slots: Slots,
+}
+
+impl Machine for Faced {
+    type Command = ClientCommand;
+    type Output = ();
+
+    fn handle(&mut self, event: Event<ClientCommand>, now: Time, actions: &mut Actions<()>) {
+        self.machine.handle(event, now, &mut self.actions);
+        for action in self.actions.drain() {
+            match action {
+                Action::Deliver(output) => {
+                    let (ClientOutput::Part { ticket, .. } | ClientOutput::Failed { ticket, .. }) =
+                        &output;
+                    let slot = self.slots.lock().get(ticket).cloned();
+                    if let Some(slot) = slot {
+                        slot.put(output);
+                    }
+                }
+                Action::Open(port, spec) => actions.push(Action::Open(port, spec)),
+                Action::Close(port) => actions.close(port),
+                Action::Connect(port, to) => actions.push(Action::Connect(port, to)),
+                Action::Disconnect(port, at) => actions.push(Action::Disconnect(port, at)),
+                Action::Listen(port, on) => actions.listen(port, on),
+                Action::Send(port, message) => actions.send(port, message),
+                Action::End => actions.end(),
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Time> {
+        self.machine.due()
+    }
+}
+
+impl Slot {
+    fn put(&self, output: ClientOutput) {
+        let mut state = self.state.lock();
+        state.outputs.push_back(output);
+        self.news.notify_one();
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The worker: offers one service to a broker, and does one request at a time.
+//!
+//! It comes back by itself: when its connection is lost, when the broker is silent for too long or
+//! sends it away, it waits a while, longer each time, and begins anew on a new socket, at the next
+//! endpoint if it has several. A request that it had then is the broker's to give to another: the
+//! reply to it is dropped.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use fastrand::Rng;
+use xebec::{Context, Frame, Message, Options, SocketType};
+
+use super::codec::{Dialect, FromWorker, ToBroker, ToWorker};
+use super::{HEARTBEAT, LIVENESS};
+use crate::backoff::Backoff;
+use crate::driver::{Driver, DriverError, Handle};
+use crate::machine::{Actions, Event, Link, Machine, Port, Spec, Time};
+
+const PORT: Port = Port(0);
+
+/// How a worker is set up.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// The brokers, one at a time.
+    pub endpoints: Vec<String>,
+    /// The service that it offers.
+    pub service: String,
+    /// The version of the protocol; by default 0.2.
+    pub dialect: Dialect,
+    /// How often it sends heartbeats, and expects them. By default 2.5 s.
+    pub heartbeat: Duration,
+    /// A broker that is silent for so many heartbeats is given up. By default 3.
+    pub liveness: u32,
+    /// The pauses before it comes back: by default 100 ms to 32 s, half of it left to chance.
+    pub reconnect: Backoff,
+    /// Options of its socket.
+    pub options: Options,
+}
+
+impl WorkerConfig {
+    /// The defaults for a service at a broker.
+    pub fn new(endpoint: impl Into<String>, service: impl Into<String>) -> Self {
+        WorkerConfig {
+            endpoints: vec![endpoint.into()],
+            service: service.into(),
+            dialect: Dialect::default(),
+            heartbeat: HEARTBEAT,
+            liveness: LIVENESS,
+            reconnect: Backoff {
+                first: Duration::from_millis(100),
+                longest: Duration::from_secs(32),
+                jitter: 0.5,
+            },
+            options: Options::new(),
+        }
+    }
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    number: u64,
+    /// What the client asked.
+    pub body: Message,
+}
+
+impl Request {
+    /// What names it in a [`WorkerCommand`].
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// What a worker machine is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WorkerCommand {
+    /// A part of a reply, or all of it.
+    Reply {
+        /// The request's number.
+        number: u64,
+        /// Whether it is the last part. In MDP 0.1, where there is only one, parts before it are held
+        /// back and sent with it.
+        last: bool,
+        /// One frame or more.
+        body: Message,
+    },
+}
+
+/// What a worker machine tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WorkerOutput {
+    /// Something to do.
+    Request(Request),
+    /// There is a connection to a broker.
+    Up,
+    /// It begins anew.
+    Down,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Session {
+    /// Until then it waits.
+    Closed(Time),
+    Open {
+        /// When the broker is given up.
+        expires: Time,
+        /// When a heartbeat is due.
+        beat: Time,
+        up: bool,
+    },
+}
+
+/// The state machine of a worker.
+#[derive(Debug)]
+pub struct WorkerMachine {
+    config: WorkerConfig,
+    rng: Rng,
+    session: Session,
+    endpoint: usize,
+    failures: u32,
+    number: u64,
+    /// Where the replies to the requests of this session go, with what is held back.
+    owed: HashMap<u64, (Frame, Vec<Frame>)>,
+    /// Replies that came too late for their session.
+    stale: u64,
+}
+
+impl WorkerMachine {
+    /// A worker whose pauses are drawn from `rng`.
+    pub fn new(config: WorkerConfig, rng: Rng) -> Self {
+        WorkerMachine {
+            config,
+            rng,
+            session: Session::Closed(Time::ZERO),
+            endpoint: 0,
+            failures: 0,
+            number: 0,
+            owed: HashMap::new(),
+            stale: 0,
+        }
+    }
+
+    /// How many replies were dropped because the worker had begun anew since their request.
+    pub fn stale(&self) -> u64 {
+        self.stale
+    }
+
+    fn open(&mut self, now: Time, actions: &mut Actions<WorkerOutput>) {
+        let endpoints = &self.config.endpoints;
+        let endpoint = &endpoints[self.endpoint % endpoints.len()];
+        let spec = Spec::new(SocketType::Dealer).options(self.config.options.clone());
+        actions.open(PORT, spec.connect(endpoint.as_str()).watch());
+        self.session = Session::Open {
+            expires: now + self.config.heartbeat * self.config.liveness,
+            beat: now + self.config.heartbeat,
+            up: false,
+        };
+        let service = self.config.service.as_str().into();
+        self.send(FromWorker::Ready { service }, now, actions);
+    }
+
+    fn restart(&mut self, now: Time, actions: &mut Actions<WorkerOutput>) {
+        actions.close(PORT);
+        actions.deliver(WorkerOutput::Down);
+        self.owed.clear();
+        let pause = self.config.reconnect.pause(self.failures, &mut self.rng);
+        self.failures = self.failures.saturating_add(1);
+        self.endpoint = self.endpoint.wrapping_add(1);
+        // Not at once, even without a pause: after Due it must not be due again.
+        self.session = Session::Closed(now + pause.max(Duration::from_millis(1)));
+    }
+
+    fn send(&mut self, command: FromWorker, now: Time, actions: &mut Actions<WorkerOutput>) {
+        if let Session::Open { beat, .. } = &mut self.session {
+            *beat = now + self.config.heartbeat;
+            let command = ToBroker::Worker(command);
+            actions.send(PORT, command.frames(self.config.dialect));
+        }
+    }
+
+    fn message(&mut self, message: Message, now: Time, actions: &mut Actions<WorkerOutput>) {
+        let Session::Open { expires, .. } = &mut self.session else {
+            return;
+        };
+        // What is not for it is dropped.
+        let Ok((_, command)) = ToWorker::parse(message) else {
+            return;
+        };
+        *expires = now + self.config.heartbeat * self.config.liveness;
+        match command {
+            ToWorker::Heartbeat => self.failures = 0,
+            ToWorker::Disconnect => self.restart(now, actions),
+            ToWorker::Request { address, body } => {
+                self.failures = 0;
+                self.number += 1;
+                let (number, body) = (self.number, body.into_iter().collect());
+                self.owed.insert(number, (address, Vec::new()));
+                actions.deliver(WorkerOutput::Request(Request { number, body }));
+            }
+        }
+    }
+
+    fn reply(
+        &mut self,
+        number: u64,
+        last: bool,
+        body: Message,
+        now: Time,
+        actions: &mut Actions<WorkerOutput>,
+    ) {
+        let Some((address, held)) = self.owed.get_mut(&number) else {
+            self.stale += 1;
+            return;
+        };
+        if !last {
+            if self.config.dialect.has_partials() {
+                let address = address.clone();
+                let body = body.into_frames();
+                self.send(FromWorker::Partial { address, body }, now, actions);
+            } else {
+                held.extend(body);
+            }
+            return;
+        }
+        let (address, mut frames) = self.owed.remove(&number).expect("it is there");
+        frames.extend(body);
+        let body = frames;
+        self.send(FromWorker::Final { address, body }, now, actions);
+    }
+}
+
+impl Machine for WorkerMachine {
+    type Command = WorkerCommand;
+    type Output = WorkerOutput;
+
+    fn handle(
+        &mut self,
+        event: Event<WorkerCommand>,
+        now: Time,
+        actions: &mut Actions<WorkerOutput>,
+    ) {
+        match event {
+            Event::Start => self.open(now, actions),
+            Event::Message { message, .. } => self.message(message, now, actions),
+            Event::Link { link, .. } => match (link, &mut self.session) {
+                (Link::Up, Session::Open { up, .. }) => {
+                    *up = true;
+                    actions.deliver(WorkerOutput::Up);
+                }
+                (Link::Down, Session::Open { .. }) => self.restart(now, actions),
+                _ => {}
+            },
+            Event::Due => match self.session {
+                Session::Closed(until) if until <= now => self.open(now, actions),
+                Session::Open { expires, .. } if expires <= now => self.restart(now, actions),
+                Session::Open { beat, up, .. } if beat <= now => {
+                    if up {
+                        self.send(FromWorker::Heartbeat, now, actions);
+                    } else if let Session::Open { beat, .. } = &mut self.session {
+                        // None is left in a queue, to be delivered when it says nothing any more.
+                        *beat = now + self.config.heartbeat;
+                    }
+                }
+                _ => {}
+            },
+            Event::Command(WorkerCommand::Reply { number, last, body }) => {
+                self.reply(number, last, body, now, actions);
+            }
+            Event::Unsent { .. } => {}
+            Event::Stop => {
+                self.send(FromWorker::Disconnect, now, actions);
+                actions.end();
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Time> {
+        Some(match self.session {
+            Session::Closed(until) => until,
+            Session::Open { expires, beat, .. } => expires.min(beat),
+        })
+    }
+}
+
+/// A worker over sockets, in a thread that keeps its heartbeats while the application works.
+///
+/// ```no_run
+/// use xebec::{Context, Message};
+/// use xebec_patterns::majordomo::{Worker, WorkerConfig};
+///
+/// let worker = Worker::new(&Context::new(), WorkerConfig::new("tcp://localhost:5555", "echo"))?;
+/// worker.serve(|request| request.clone())?;
+/// # Ok::<(), xebec_patterns::DriverError>(())
+/// ```
+#[derive(Debug)]
+pub struct Worker {
+    handle: Handle<WorkerMachine>,
+}
+
+impl Worker {
+    /// Starts a worker. It registers as soon as there is a connection.
+    ///
+    /// # Errors
+    /// When the socket cannot be made or connected.
+    ///
+    /// # Panics
+    /// If there are no endpoints, or `service` is not [a name](super::codec::is_service_name).
+    pub fn new(context: &Context, config: WorkerConfig) -> Result<Self, DriverError> {
+        assert!(!config.endpoints.is_empty(), "a worker needs an endpoint");
+        assert!(
+            super::codec::is_service_name(config.service.as_bytes()),
+            "{:?} is not the name of a service",
+            config.service
+        );
+        let machine = WorkerMachine::new(config, Rng::new());
+        let handle = Driver::new(context, machine)?.spawn();
+        Ok(Worker { handle })
+    }
+
+    /// Waits for a request.
+    ///
+    /// # Errors
+    /// See [`DriverError`].
+    pub fn recv(&self) -> Result<Request, DriverError> {
+        loop {
+            if let WorkerOutput::Request(request) = self.handle.recv()? {
+                return Ok(request);
+            }
+        }
+    }
+
+    /// Waits for a request for at most `timeout`.
+    ///
+    /// # Errors
+    /// See [`DriverError`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Option<Request>, DriverError> {
+        let until = std::time::Instant::now() + timeout;
+        loop {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            match self.handle.recv_timeout(left)? {
+                Some(WorkerOutput::Request(request)) => return Ok(Some(request)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for a request in an async task.
+    ///
+    /// # Errors
+    /// See [`DriverError`].
+    pub async fn recv_async(&self) -> Result<Request, DriverError> {
+        loop {
+            if let WorkerOutput::Request(request) = self.handle.recv_async().await? {
+                return Ok(request);
+            }
+        }
+    }
+
+    /// Waits for whatever the machine tells next: requests, and what becomes of the connection.
+    ///
+    /// # Errors
+    /// See [`DriverError`].
+    pub fn next(&self) -> Result<WorkerOutput, DriverError> {
+        self.handle.recv()
+    }
+
+    /// Sends a part of the reply, with more to come. To a broker of MDP 0.1 it goes with the last.
+    pub fn partial(&self, request: &Request, body: impl Into<Message>) {
+        self.answer(request.number, false, body.into());
+    }
+
+    /// Sends the reply, or its last part. If the worker has begun anew since the request came, nothing
+    /// is sent: the broker has given it to another.
+    pub fn reply(&self, request: Request, body: impl Into<Message>) {
+        self.answer(request.number, true, body.into());
+    }
+
+    fn answer(&self, number: u64, last: bool, body: Message) {
+        let reply = WorkerCommand::Reply { number, last, body };
+        self.handle.command(reply);
+    }
+
+    /// Answers requests until the context ends.
+    ///
+    /// # Errors
+    /// See [`DriverError`].
+    pub fn serve<R: Into<Message>>(
+        &self,
+        mut answer: impl FnMut(&Message) -> R,
+    ) -> Result<(), DriverError> {
+        self.serve_while(|body| ControlFlow::<R, R>::Continue(answer(body)))
+    }
+
+    /// Answers requests until an answer is a `Break`, which is sent as well.
+    ///
+    /// # Errors
+    /// See [`DriverError`].
+    pub fn serve_while<R: Into<Message>>(
+        &self,
+        mut answer: impl FnMut(&Message) -> ControlFlow<R, R>,
+    ) -> Result<(), DriverError> {
+        loop {
+            let request = self.recv()?;
+            match answer(&request.body) {
+                ControlFlow::Continue(reply) => self.reply(request, reply),
+                ControlFlow::Break(reply) => {
+                    self.reply(request, reply);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Tells the broker that it leaves; whoever receives is told [`DriverError::Ended`].
+    pub fn stop(&self) {
+        self.handle.stop();
+    }
+
+    /// Tells the broker that it leaves, and ends.
+    pub fn close(self) {
+        self.handle.join();
+    }
+}
