@@ -143,6 +143,20 @@ pub(crate) enum Command {
     /// Run a device between two sockets
     #[command(after_long_help = ABOUT_ENDS)]
     Proxy(Proxy),
+    /// Join clients and workers by the names of services: a Majordomo broker
+    #[command(after_help = "\
+Examples:
+  xebec broker
+  xebec broker --print-config > broker.toml
+  xebec broker broker.toml
+  xebec broker status
+  xebec worker upper --exec 'tr a-z A-Z'
+  xebec call upper hello")]
+    Broker(Broker),
+    /// Ask a service of a Majordomo broker, and print its reply
+    Call(Call),
+    /// Make a shell command a service of a Majordomo broker
+    Worker(Worker),
     /// Open a socket and show what happens to it: events and counters, live
     #[command(after_long_help = ABOUT_ENDS)]
     Watch(Watch),
@@ -518,6 +532,129 @@ pub(crate) struct Proxy {
     pub(crate) connect_back: bool,
     #[command(flatten)]
     pub(crate) socket: SocketFlags,
+}
+
+/// `xebec broker`.
+#[derive(Args, Debug, Clone)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    long_about = "\
+Join clients and workers by the names of services: a Majordomo broker
+
+Speaks both versions of the protocol (MDP 0.1 of RFC 7 and 0.2 of RFC 18) on the same port. A request goes to the \
+worker of its service that has waited longest; if that dies, to another. SIGTERM lets workers end what they are at; \
+Ctrl-C, or a second signal, ends at once; SIGUSR1 prints the state."
+)]
+pub(crate) struct Broker {
+    #[command(subcommand)]
+    pub(crate) about: Option<BrokerCommand>,
+    /// The settings; without it all have their defaults
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Bind here instead of where the settings say, which is tcp://*:5555 by default (repeatable)
+    #[arg(short, long, value_name = "ENDPOINT", value_hint = ValueHint::Url)]
+    pub(crate) bind: Vec<String>,
+    /// Print the settings, with what they mean and their defaults, and end
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Tell nothing but failures
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// What can be asked of a broker that runs.
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum BrokerCommand {
+    /// Print the state of a broker that runs: its services, queues and counters
+    Status {
+        #[command(flatten)]
+        at: Majordomo,
+        /// Give up (status 124) after so long
+        #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "2500ms")]
+        timeout: Duration,
+    },
+}
+
+/// Where the broker is, and how to speak to it.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Majordomo {
+    /// The broker; if there are several, the next is tried when one is gone (repeatable)
+    #[arg(short, long = "broker", value_name = "ENDPOINT", value_hint = ValueHint::Url, default_value = "tcp://localhost:5555")]
+    pub(crate) brokers: Vec<String>,
+    /// The version of the protocol
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mdp: Mdp,
+}
+
+/// The versions of Majordomo's protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mdp {
+    /// RFC 7
+    #[value(name = "0.1")]
+    V1,
+    /// RFC 18, with replies in several parts
+    #[default]
+    #[value(name = "0.2")]
+    V2,
+    /// 0.2 as the Python package of this name has it
+    Majortomo,
+}
+
+/// `xebec call`.
+#[derive(Args, Debug, Clone)]
+#[command(long_about = "\
+Ask a service of a Majordomo broker, and print its reply
+
+Each BODY is a frame of the request; without any, standard input is the only one, less one newline at its end. A \
+reply that comes in parts is printed as it comes, a part a line. Exit status 1 if the broker refuses or the worker \
+fails, 124 if no reply comes in time.")]
+pub(crate) struct Call {
+    /// The name of the service
+    pub(crate) service: String,
+    /// The frames of the request
+    pub(crate) body: Vec<String>,
+    #[command(flatten)]
+    pub(crate) at: Majordomo,
+    /// Number the request, so that it is executed once though it is sent again; for `xebec broker`
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How long to wait for a reply before the request is sent again
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "2500ms")]
+    pub(crate) timeout: Duration,
+    /// How often the request is sent, at most
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempts: u32,
+    #[command(flatten)]
+    pub(crate) format: FormatFlags,
+}
+
+/// `xebec worker`.
+#[derive(Args, Debug, Clone)]
+#[command(long_about = "\
+Make a shell command a service of a Majordomo broker
+
+The request is the command's standard input (frames with --delimiter between), its standard output the reply (one \
+newline at the end is taken off, unless the format is raw). If it fails, that is told here and the reply is empty. \
+Without --exec each request is its own reply.")]
+pub(crate) struct Worker {
+    /// The name of the service
+    pub(crate) service: String,
+    #[command(flatten)]
+    pub(crate) at: Majordomo,
+    /// The shell command
+    #[arg(short = 'x', long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    pub(crate) exec: Option<String>,
+    /// How many requests to work on at the same time
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) jobs: u16,
+    /// How often to send heartbeats, and expect them
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "2500ms")]
+    pub(crate) heartbeat: Duration,
+    #[command(flatten)]
+    pub(crate) format: FormatFlags,
+    /// Tell nothing but failures
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 /// `xebec watch`.

@@ -6,6 +6,7 @@
 //! | [`publish`](mod@publish) | pub and radio, which use that loop |
 //! | [`requests`] | req and rep, which alternate |
 //! | [`mod@proxy`], [`mod@watch`], [`mod@demo`], [`mod@bench`] | as they say |
+//! | [`broker`], [`call`], [`worker`] | Majordomo: a broker, a request to a service, a service |
 //! | [`keygen`] | a key pair for CURVE |
 //! | [`pages`] | completions and man pages |
 //!
@@ -13,6 +14,8 @@
 //! waiting so that Ctrl-C is heard, and closing.
 
 mod bench;
+mod broker;
+mod call;
 mod demo;
 mod exchange;
 mod keygen;
@@ -23,6 +26,7 @@ mod proxy;
 mod publish;
 mod requests;
 mod watch;
+mod worker;
 
 use xebec::SocketType;
 
@@ -60,6 +64,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Peer(args) => exchange::two_way(SocketType::Peer, args, &[]),
         Command::Channel(args) => exchange::two_way(SocketType::Channel, args, &[]),
         Command::Proxy(args) => proxy::run(args),
+        Command::Broker(args) => broker::run(args),
+        Command::Call(args) => call::run(args),
+        Command::Worker(args) => worker::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Demo(args) => demo::run(args),
         Command::DemoWorker(args) => demo::worker::run(args),

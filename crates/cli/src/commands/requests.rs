@@ -133,9 +133,9 @@ fn reply(
 }
 
 /// A shell command that turns requests into replies.
-struct Filter {
-    command: String,
-    codec: Codec,
+pub(super) struct Filter {
+    pub(super) command: String,
+    pub(super) codec: Codec,
 }
 
 /// Ends the command and what it started, however the wait for it ends.
@@ -152,7 +152,7 @@ impl Drop for Running {
 
 impl Filter {
     /// Runs the command over one request. An empty reply, and a word on standard error, if it fails.
-    fn answer(&self, request: &Message) -> anyhow::Result<Message> {
+    pub(super) fn answer(&self, request: &Message) -> anyhow::Result<Message> {
         let mut frames = Vec::new();
         for (i, frame) in request.frames().enumerate() {
             if i > 0 {

@@ -11,9 +11,11 @@
 //!
 //! What lives here: what becomes of each message. `state` has the peers, queues and timers.
 
+mod answer;
 mod config;
 mod digest;
 mod mmi;
+mod note;
 mod state;
 
 use std::collections::HashMap;
@@ -22,12 +24,14 @@ use std::fmt;
 use slab::Slab;
 use xebec::{Frame, Message, Options, SocketType};
 
+use self::answer::Answer;
 pub use self::config::{BrokerConfig, Limit, Policy};
 pub use self::digest::{Counters, Digest, ServiceDigest};
 pub use self::mmi::{ROWS, is_reserved};
+pub use self::note::{Command, Gone, Note};
 use self::state::{Client, Held, Peer, Request, Service, State, Timers, Worker};
-use super::codec::{self, Dialect, FromWorker, Invalid, ToBroker, ToClient, ToWorker};
-use super::replies::{MemoryReplies, Parts, Replies};
+use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
+use super::replies::{MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
 use crate::machine::{Actions, Event, Machine, Port, Spec, Time};
 
@@ -38,94 +42,6 @@ pub const BACK: Port = Port(1);
 
 /// What the ROUTER says of a peer whose connection is lost.
 const GONE: &[u8] = b"\0gone";
-
-/// What a broker can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Its state, as [`Note::Digest`].
-    Digest,
-    /// To end at once, whatever is at hand.
-    End,
-}
-
-/// What a broker tells whoever runs it. Of refusals and invalid messages, of which there may be a
-/// flood, one of a kind is told per second; all are counted.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Note {
-    /// A service got its first worker or request.
-    ServiceAdded(String),
-    /// A service without workers went away.
-    ServiceExpired(String),
-    /// A worker registered.
-    WorkerReady {
-        /// Its routing id.
-        worker: Frame,
-        /// Its service.
-        service: String,
-        /// The version that it speaks.
-        dialect: Dialect,
-    },
-    /// A worker is gone.
-    WorkerGone {
-        /// Its routing id.
-        worker: Frame,
-        /// Its service.
-        service: String,
-        /// How.
-        why: Gone,
-        /// Whether it was at work.
-        busy: bool,
-    },
-    /// A request got no reply.
-    Refused {
-        /// The service that was asked.
-        service: String,
-        /// What the client was told, if it was told.
-        refusal: Refusal,
-    },
-    /// A message was not of the protocol.
-    Invalid {
-        /// Who sent it.
-        peer: Frame,
-        /// What is wrong.
-        why: Invalid,
-    },
-    /// The broker takes no more requests and ends when these are done.
-    Draining {
-        /// How many workers are at work.
-        busy: usize,
-    },
-    /// What was asked for.
-    Digest(Box<Digest>),
-}
-
-/// How a worker went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// It said so.
-    Left,
-    /// Its connection was lost.
-    Lost,
-    /// It was silent for too long.
-    Expired,
-    /// It took too long for a request.
-    Overdue,
-    /// It was sent away, because of what it sent or because the broker ends.
-    SentAway,
-}
-
-impl fmt::Display for Gone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Gone::Left => "left",
-            Gone::Lost => "lost",
-            Gone::Expired => "expired",
-            Gone::Overdue => "overdue",
-            Gone::SentAway => "sent away",
-        })
-    }
-}
 
 /// A Majordomo broker.
 pub struct Broker {
@@ -764,42 +680,6 @@ impl Machine for Broker {
 
     fn due(&self) -> Option<Time> {
         self.timers.next()
-    }
-}
-
-/// To whom an answer goes, and how.
-struct Answer<'a> {
-    peer: &'a Peer,
-    dialect: Dialect,
-    service: &'a Frame,
-    key: Option<Key>,
-}
-
-impl Answer<'_> {
-    fn part(&self, part: u32, last: bool, mut body: Vec<Frame>, actions: &mut Actions<Note>) {
-        if let Some(key) = self.key {
-            body.insert(0, key.stamp_part(part));
-        }
-        let service = self.service.clone();
-        let message = ToClient {
-            last,
-            service,
-            body,
-        }
-        .frames(self.peer.1.clone(), self.dialect);
-        actions.send(self.peer.0, message);
-    }
-
-    /// The whole reply: all its frames at once for who knows no parts.
-    fn all(&self, parts: Parts, actions: &mut Actions<Note>) {
-        if self.dialect.has_partials() {
-            let last = parts.len().saturating_sub(1);
-            for (part, body) in parts.into_iter().enumerate() {
-                self.part(part as u32, part == last, body, actions);
-            }
-        } else {
-            self.part(0, true, parts.into_iter().flatten().collect(), actions);
-        }
     }
 }
 

@@ -11,8 +11,9 @@ use xebec::Frame;
 
 use super::super::codec::{Dialect, FromWorker};
 use super::super::list::{Links, List, Through};
+use super::super::replies::Parts;
 use super::super::stamp::Key;
-use super::{Answer, Broker, Limit, Note, Parts, Policy, ServiceDigest};
+use super::{Answer, Broker, Limit, Note, Policy, ServiceDigest};
 use crate::machine::{Actions, Port, Time};
 
 /// The slowest pace of heartbeats that a worker is granted.

@@ -1,0 +1,82 @@
+//! `call`: one request to a service of a Majordomo broker.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use xebec::{Context, Frame, Message, SocketType};
+use xebec_patterns::majordomo::{CallError, Client, ClientConfig, Dialect};
+
+use super::exchange;
+use crate::args::{self, Majordomo, Mdp};
+use crate::failure::Stop;
+use crate::interrupt;
+
+pub(super) fn dialect(mdp: Mdp) -> Dialect {
+    match mdp {
+        Mdp::V1 => Dialect::Mdp01,
+        Mdp::V2 => Dialect::Mdp02,
+        Mdp::Majortomo => Dialect::Majortomo,
+    }
+}
+
+fn client(at: &Majordomo, timeout: Duration, attempts: u32, once: bool) -> anyhow::Result<Client> {
+    let mut config = ClientConfig::new("");
+    config.endpoints = at.brokers.clone();
+    config.dialect = dialect(at.mdp);
+    config.timeout = timeout;
+    config.attempts = attempts;
+    config.once = once;
+    for endpoint in &at.brokers {
+        let wrong = |why| Stop::Usage(format!("--broker {endpoint}: {why}"));
+        endpoint.parse::<xebec::Endpoint>().map_err(wrong)?;
+    }
+    // Nothing waits here that a signal could not end at once.
+    interrupt::end_at_once(true);
+    Ok(Client::new(&Context::new(), config)?)
+}
+
+fn failure(error: CallError, service: &str, at: &Majordomo) -> anyhow::Error {
+    match error {
+        CallError::NoReply => {
+            let brokers = at.brokers.join(", ");
+            Stop::Timeout(format!("no reply in time from {service} at {brokers}")).into()
+        }
+        error => anyhow::Error::new(error).context(service.to_owned()),
+    }
+}
+
+/// Asks, and prints what comes back.
+pub(super) fn run(args: args::Call) -> anyhow::Result<()> {
+    let mut printer = exchange::printer(&args.format, SocketType::Req)?;
+    let body: Message = if args.body.is_empty() {
+        let mut input = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut input);
+        read.context("cannot read standard input")?;
+        if input.last() == Some(&b'\n') {
+            input.pop();
+        }
+        input.into()
+    } else {
+        args.body.iter().map(Frame::from).collect()
+    };
+    let client = client(&args.at, args.timeout, args.attempts, args.once)?;
+    for part in client.stream(&args.service, body) {
+        printer.print(&part.map_err(|error| failure(error, &args.service, &args.at))?)?;
+        printer.flush()?;
+    }
+    Ok(())
+}
+
+/// Prints the state of a broker.
+pub(super) fn status(at: &Majordomo, timeout: Duration) -> anyhow::Result<()> {
+    const SERVICE: &str = "mmi.status";
+    let client = client(at, timeout, 1, false)?;
+    let reply = client.call(SERVICE, "");
+    let reply = reply.map_err(|error| failure(error, SERVICE, at))?;
+    if reply.first() != "200" {
+        anyhow::bail!("this broker does not tell its state: it answers {reply:?} to {SERVICE}");
+    }
+    print!("{}", reply.body().to_string_lossy());
+    Ok(())
+}
