@@ -27,8 +27,19 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// What pip is asked for.
-const REQUIREMENT: &str = "pyzmq>=26,<28";
+/// What pip is asked for: pyzmq, and implementations of Majordomo, of which majortomo needs six without saying so. `pyzmq-mdp` is built with an old
+/// setuptools, because its `setup.py` asks for `use_2to3`, and without a build environment of its own.
+const REQUIREMENTS: [&[&str]; 2] = [
+    &[
+        "pyzmq>=26,<28",
+        "tornado",
+        "majortomo==0.2.0",
+        "six",
+        "setuptools<58",
+        "wheel",
+    ],
+    &["--no-build-isolation", "--no-deps", "pyzmq-mdp==0.2"],
+];
 
 /// What runs before the script, which is the first argument.
 const PRELUDE: &str = r#"
@@ -87,8 +98,9 @@ impl Python {
     /// The interpreter of the virtual environment, if it is there and has pyzmq.
     pub fn find() -> Option<Python> {
         let interpreter = environment().join("bin/python");
-        let script =
-            "import zmq; print('pyzmq', zmq.__version__, 'with libzmq', zmq.zmq_version())";
+        // pyzmq-mdp cannot be imported as it is: see `MDP` in the tests that use it.
+        let script = "import zmq, majortomo, importlib.metadata as m; m.version('pyzmq-mdp'); \
+            print('pyzmq', zmq.__version__, 'with libzmq', zmq.zmq_version())";
         let output = Command::new(&interpreter)
             .args(["-I", "-c", script])
             .output()
@@ -120,14 +132,18 @@ impl Python {
                 .arg(&place),
             "install it with `apt-get install python3 python3-venv`",
         )?;
-        run(
-            Command::new(place.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", "--retries", "2"])
-                .args(["--disable-pip-version-check", "--no-input", REQUIREMENT]),
-            "pip must reach a package index",
-        )?;
+        for packages in REQUIREMENTS {
+            run(
+                Command::new(place.join("bin/python"))
+                    .args(["-m", "pip", "install", "--quiet", "--retries", "2"])
+                    .args(["--disable-pip-version-check", "--no-input"])
+                    .args(packages),
+                "pip must reach a package index",
+            )?;
+        }
         drop(lock);
-        Python::find().ok_or_else(|| format!("{REQUIREMENT} was installed but cannot be imported"))
+        Python::find()
+            .ok_or_else(|| format!("{REQUIREMENTS:?} were installed but cannot be imported"))
     }
 
     /// The versions of pyzmq and of the libzmq inside it, for people.

@@ -16,8 +16,9 @@
 //! characters. Whatever else comes is an [`Invalid`].
 //!
 //! The Python package majortomo speaks 0.2 in a way of its own: with an empty frame in front of every
-//! command, which RFC 18 took away, and without the service in what clients are sent. Both ways are
-//! read, and a peer is answered in its own.
+//! command, which RFC 18 took away, with the workers' numbers for the clients' commands (02, 03, 04),
+//! and without the service in what clients are sent. Both ways are read, and a peer is answered in
+//! its own.
 
 use std::fmt;
 
@@ -39,8 +40,7 @@ pub enum Dialect {
     /// MDP 0.2, RFC 18.
     #[default]
     Mdp02,
-    /// MDP 0.2 as majortomo has it: an empty frame in front of every command, and no service in what
-    /// clients are sent.
+    /// MDP 0.2 as majortomo has it, see [the module](self).
     Majortomo,
 }
 
@@ -48,6 +48,14 @@ impl Dialect {
     /// Whether a request may be answered in several parts.
     pub fn has_partials(self) -> bool {
         self != Dialect::Mdp01
+    }
+
+    /// The numbers of a client's REQUEST, PARTIAL and FINAL.
+    fn numbers(self) -> [u8; 3] {
+        match self {
+            Dialect::Majortomo => [2, 3, 4],
+            _ => [1, 2, 3],
+        }
     }
 
     fn is_delimited(self) -> bool {
@@ -251,7 +259,7 @@ impl ToBroker {
         let mut reader = Reader(frames.into_iter());
         let (header, delimited) = reader.header()?;
         if let Ok(dialect) = dialect(&header, delimited, CLIENT_01, CLIENT_02) {
-            if dialect.has_partials() && reader.command()? != 1 {
+            if dialect.has_partials() && reader.command()? != dialect.numbers()[0] {
                 return Err(Invalid::Command);
             }
             let service = reader.service()?;
@@ -293,7 +301,7 @@ impl ToBroker {
             ToBroker::Request { service, body } => {
                 let mut message = begin(None, dialect, CLIENT_01, CLIENT_02, None);
                 if dialect.has_partials() {
-                    message.push_back([1]);
+                    message.push_back([dialect.numbers()[0]]);
                 }
                 message.push_back(service);
                 append(message, body)
@@ -384,11 +392,14 @@ impl ToClient {
         let dialect = dialect(&header, delimited, CLIENT_01, CLIENT_02)?;
         let last = match dialect.has_partials() {
             false => true,
-            true => match reader.command()? {
-                2 => false,
-                3 => true,
-                _ => return Err(Invalid::Command),
-            },
+            true => {
+                let [_, partial, last] = dialect.numbers();
+                match reader.command()? {
+                    command if command == last => true,
+                    command if command == partial => false,
+                    _ => return Err(Invalid::Command),
+                }
+            }
         };
         let service = match dialect {
             Dialect::Majortomo => Frame::new(),
@@ -409,7 +420,7 @@ impl ToClient {
     pub fn frames(self, to: Frame, dialect: Dialect) -> Message {
         let mut message = begin(Some(to), dialect, CLIENT_01, CLIENT_02, None);
         if dialect.has_partials() {
-            message.push_back([if self.last { 3 } else { 2 }]);
+            message.push_back([dialect.numbers()[if self.last { 2 } else { 1 }]]);
         }
         if dialect != Dialect::Majortomo {
             message.push_back(self.service);
@@ -476,6 +487,11 @@ mod tests {
             (old, request("echo"), &["", "MDPC01", "echo", "x"][..]),
             (new, request("echo"), &["MDPC02", "\x01", "echo", "x"]),
             (
+                Dialect::Majortomo,
+                request("echo"),
+                &["", "MDPC02", "\x02", "echo", "x"],
+            ),
+            (
                 old,
                 ToBroker::Worker(FromWorker::Ready {
                     service: "echo".into(),
@@ -514,6 +530,8 @@ mod tests {
         };
         let sent = to_client.clone().frames("id".into(), new);
         assert_eq!(sent, message(&["id", "MDPC02", "\x03", "echo", "y"]));
+        let sent = to_client.clone().frames("id".into(), Dialect::Majortomo);
+        assert_eq!(sent, message(&["id", "", "MDPC02", "\x04", "y"]));
         let sent = to_client.frames("id".into(), old);
         assert_eq!(sent, message(&["id", "", "MDPC01", "echo", "y"]));
         let sent = ToWorker::Request {

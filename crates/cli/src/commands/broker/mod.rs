@@ -19,7 +19,7 @@ use xebec_patterns::{Driver, DriverError, Handle};
 
 use super::call;
 use crate::args::{self, BrokerCommand};
-use crate::console::{Talk, say};
+use crate::console::Talk;
 use crate::failure::Stop;
 use crate::interrupt;
 
@@ -149,13 +149,7 @@ impl std::fmt::Display for Hex<'_> {
     }
 }
 
-/// Says why the machine of a client or worker ended, unless a signal asked for it.
+/// Why a machine has ended: a signal asked for it, or the error.
 pub(super) fn ended(error: DriverError) -> anyhow::Error {
-    match (error, interrupt::check()) {
-        (DriverError::Ended | DriverError::Interrupted, Err(stop)) => stop.into(),
-        (error, _) => {
-            say("the worker has ended");
-            error.into()
-        }
-    }
+    interrupt::check().map_or_else(Into::into, |()| error.into())
 }

@@ -99,7 +99,8 @@ impl Client {
         Ok(parts?.into_iter().flatten().collect())
     }
 
-    /// Does the same in an async task. Dropping the future takes the request back.
+    /// Does the same in an async task. Dropping the future takes the request back. It does not notice
+    /// the end of the context.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -165,7 +166,8 @@ impl Iterator for Stream {
 }
 
 impl Stream {
-    /// Waits for the next part in an async task, as [`next`](Iterator::next) does.
+    /// Waits for the next part in an async task, as [`next`](Iterator::next) does, but for the end of
+    /// the context, which it does not notice.
     pub async fn next_async(&mut self) -> Option<Result<Message, CallError>> {
         if self.over {
             return None;
