@@ -424,3 +424,64 @@ impl Worker {
         self.handle.join();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Action;
+
+    /// What the machine does at an event: its sends as text, its outputs, and `close` and `open`.
+    fn acts(worker: &mut WorkerMachine, event: Event<WorkerCommand>, now: Time) -> Vec<String> {
+        let mut actions = Actions::new();
+        worker.handle(event, now, &mut actions);
+        let text = |action| match action {
+            Action::Open(_, spec) => format!("open {}", spec.connect[0].endpoint),
+            Action::Close(_) => "close".to_owned(),
+            Action::Send(_, message) => format!("{message:?}"),
+            Action::Deliver(output) => format!("{output:?}"),
+            other => format!("{other:?}"),
+        };
+        actions.drain().map(text).collect()
+    }
+
+    fn told(worker: &mut WorkerMachine, command: ToWorker, now: Time) -> Vec<String> {
+        let mut message = command.frames("id".into(), Dialect::Mdp02);
+        message.pop_front();
+        acts(
+            worker,
+            Event::Message {
+                port: PORT,
+                message,
+            },
+            now,
+        )
+    }
+
+    #[test]
+    fn a_reply_to_what_it_had_before_it_began_anew_is_dropped() {
+        let mut config = WorkerConfig::new("tcp://a:1", "echo");
+        config.endpoints.push("tcp://b:1".to_owned());
+        let mut worker = WorkerMachine::new(config, Rng::with_seed(1));
+        let start = acts(&mut worker, Event::Start, Time::ZERO);
+        assert_eq!(start[0], "open tcp://a:1");
+        assert_eq!(start[1], "[[006] MDPW02, [001] 01, [004] echo]");
+        // No heartbeat is left in the queue of a socket that is not connected.
+        let beat = Time::ZERO + HEARTBEAT;
+        assert_eq!(worker.due(), Some(beat));
+        assert!(acts(&mut worker, Event::Due, beat).is_empty());
+        let (address, body) = ("address".into(), vec!["x".into()]);
+        told(&mut worker, ToWorker::Request { address, body }, beat);
+        let again = told(&mut worker, ToWorker::Disconnect, beat);
+        assert_eq!(again, ["close", "Down"]);
+        let then = worker.due().unwrap();
+        assert!(then > beat);
+        assert_eq!(acts(&mut worker, Event::Due, then)[0], "open tcp://b:1");
+        let (number, last, body) = (1, true, "y".into());
+        let reply = Event::Command(WorkerCommand::Reply { number, last, body });
+        assert!(acts(&mut worker, reply, then).is_empty());
+        assert_eq!(worker.stale(), 1);
+        // And a silent broker is given up.
+        let silent = then + HEARTBEAT * LIVENESS;
+        assert_eq!(acts(&mut worker, Event::Due, silent), ["close", "Down"]);
+    }
+}
