@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+pub mod binary_star;
 pub mod driver;
+pub mod freelance;
 pub mod machine;
 pub mod majordomo;
 pub mod simulator;
