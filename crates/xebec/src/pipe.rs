@@ -22,7 +22,7 @@ use zmtp::{Metadata, SocketType, Version};
 
 use crate::admission::Admission;
 use crate::buffer::Pool;
-use crate::channel::End;
+use crate::channel::{End, Far, Look};
 use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
 use crate::options::Options;
@@ -38,6 +38,12 @@ pub(crate) const SILENCE: Duration = Duration::from_micros(10);
 
 /// Messages taken from one connection before others get their turn, however fast it sends.
 pub(crate) const AT_ONCE: usize = 1000;
+
+/// Inproc pipes that a waiting caller listens to at the same time; the others tell it.
+const LISTENED_TO: usize = 4;
+
+/// Looks at each of them in a hold of the socket's lock: a µs.
+const LOOKS: usize = 64;
 
 /// Peers that are gone and still known. Enough for the messages that an application has in hand
 /// when a server with many peers loses them; each is a few hundred bytes.
@@ -349,6 +355,11 @@ pub(crate) struct Pipes {
     dirty: Vec<PipeId>,
     /// Pipes that the kernel reported readable and that are not read empty.
     unread: VecDeque<PipeId>,
+    /// Inproc pipes that were found empty and have not been told so: to be
+    /// [announced](Self::announce) before anybody pauses.
+    dry: Vec<PipeId>,
+    /// Inproc peers that may hold messages back, to be asked for them without the socket's lock.
+    pub(crate) withheld: Vec<Far>,
     /// What happened to pipes and waits for the socket to deal with it.
     pub(crate) happened: Vec<(PipeId, Happened)>,
     pub(crate) counters: Counters,
@@ -373,6 +384,8 @@ impl Pipes {
             pool: Pool::default(),
             dirty: Vec::new(),
             unread: VecDeque::new(),
+            dry: Vec::new(),
+            withheld: Vec::new(),
             happened: Vec::new(),
             counters: Counters::default(),
             last_flush: Instant::now() - SILENCE,
@@ -419,6 +432,7 @@ impl Pipes {
     pub(crate) fn remove(&mut self, id: PipeId) -> Pipe {
         self.dirty.retain(|&dirty| dirty != id);
         self.unread.retain(|&unread| unread != id);
+        self.dry.retain(|&dry| dry != id);
         self.happened.retain(|(pipe, _)| *pipe != id);
         self.remember(id);
         let pipe = self.slab.remove(id);
@@ -689,6 +703,16 @@ impl Pipes {
         pipe.queued_out() < before
     }
 
+    /// Hands over what is held back for an inproc peer that has run out of messages.
+    pub(crate) fn hand_over(&mut self, id: PipeId, generation: u32) {
+        if let Some(pipe) = self.slab.get_mut(id)
+            && pipe.generation == generation
+            && let Link::Inproc(end) = &mut pipe.link
+        {
+            end.hand_over();
+        }
+    }
+
     /// Hands on what queued up before an inproc peer was there.
     pub(crate) fn send_queued(&mut self, id: PipeId) {
         let pipe = &mut self.slab[id];
@@ -832,6 +856,7 @@ impl Pipes {
     }
 
     fn next(&mut self, id: PipeId, slot: &mut Message) -> bool {
+        let several = self.slab.len() > 1;
         let pipe = &mut self.slab[id];
         if pipe.failed {
             return false;
@@ -843,15 +868,14 @@ impl Pipes {
                 self.outcome(id, outcome)
             }
             Link::Inproc(end) => {
-                let found = take_into(slot, end.pop());
+                let mut found = take_into(slot, end.pop());
+                if !found && several && end.ask() {
+                    // Turns are taken among what was sent, not among what was handed over.
+                    found = take_into(slot, end.pop());
+                }
                 self.counters.dropped.conflated += end.take_replaced();
-                if !found && !end.is_open() {
-                    // What was pushed before the end closed comes first.
-                    let last = take_into(slot, end.pop());
-                    if !last {
-                        self.fail(id, Broken::Closed);
-                    }
-                    return last;
+                if !found {
+                    return self.last_words(id, slot);
                 }
                 if end.owes() {
                     self.mark_dirty(id);
@@ -859,6 +883,81 @@ impl Pipes {
                 found
             }
         }
+    }
+
+    /// An inproc pipe was found empty.
+    fn last_words(&mut self, id: PipeId, slot: &mut Message) -> bool {
+        let Link::Inproc(end) = &mut self.slab[id].link else {
+            return false;
+        };
+        if end.is_open() {
+            if !self.dry.contains(&id) {
+                self.dry.push(id);
+            }
+            return false;
+        }
+        // What was pushed before the end closed comes first.
+        let found = take_into(slot, end.pop());
+        if !found {
+            self.fail(id, Broken::Closed);
+        }
+        found
+    }
+
+    /// Whether inproc pipes were found empty and do not know it yet.
+    #[inline]
+    pub(crate) fn is_dry(&self) -> bool {
+        !self.dry.is_empty()
+    }
+
+    pub(crate) fn take_dry(&mut self) -> Vec<PipeId> {
+        std::mem::take(&mut self.dry)
+    }
+
+    /// Has an inproc peer tell of its next message. True if there is one by now.
+    pub(crate) fn announce(&mut self, id: PipeId) -> bool {
+        self.dry.retain(|&dry| dry != id);
+        let Some(Pipe {
+            link: Link::Inproc(end),
+            ..
+        }) = self.slab.get_mut(id)
+        else {
+            return false;
+        };
+        let look = end.announce();
+        if look == Look::Withheld {
+            self.withheld.push(end.far().clone());
+        }
+        look == Look::Found
+    }
+
+    /// Looks at the inproc pipes that were found empty, for about a µs or until there is other
+    /// news. The one that has a message.
+    pub(crate) fn listen(&mut self, news: impl Fn() -> bool) -> Option<PipeId> {
+        if self.dry.is_empty() {
+            return None;
+        }
+        for _ in 0..LOOKS {
+            for at in 0..self.dry.len().min(LISTENED_TO) {
+                if let Link::Inproc(end) = &mut self.slab[self.dry[at]].link
+                    && end.listen()
+                {
+                    return Some(self.dry.swap_remove(at));
+                }
+            }
+            if news() {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        // Those that it has no time for.
+        while self.dry.len() > LISTENED_TO {
+            let id = self.dry[LISTENED_TO];
+            if self.announce(id) {
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Whether a message waits, decoding one ahead if need be.
@@ -871,10 +970,12 @@ impl Pipes {
             if end.has_message() {
                 return true;
             }
-            if !end.is_open() && !end.has_message() {
+            let open = end.is_open();
+            let found = self.announce(id);
+            if !open && !found {
                 self.fail(id, Broken::Closed);
             }
-            return false;
+            return found;
         }
         let mut message = Message::new();
         let found = self.next(id, &mut message);

@@ -114,6 +114,12 @@ impl<A: Alarm> Signal<A> {
         tasks.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether something was raised that nobody has taken note of.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.load(Ordering::Relaxed)
+    }
+
     /// Takes note of what was raised. Called with the socket's lock held, before looking.
     #[inline]
     pub(crate) fn absorb(&self) -> bool {

@@ -24,6 +24,8 @@ mod signal;
 // What they import.
 #[path = "model/message.rs"]
 mod message;
+#[path = "model/ring.rs"]
+mod ring;
 #[path = "model/sync.rs"]
 mod sync;
 #[path = "model/sys.rs"]

@@ -429,6 +429,7 @@ impl Core {
                             self.signal.raise();
                         }
                     }
+                    self.part(st);
                     return Ok(());
                 }
                 Err(SendErrorKind::WouldBlock) => {
@@ -452,6 +453,7 @@ impl Core {
         if let Some(attempt) = attempt {
             self.done_waiting(&mut st, &attempt, false);
         }
+        self.part(st);
         Err(error)
     }
 
@@ -514,6 +516,7 @@ impl Core {
             match received {
                 Ok(true) => {
                     self.after_recv(st_mut, attempt);
+                    self.part(st);
                     return Ok(());
                 }
                 // A peer that has just gone may have left a word.
@@ -534,6 +537,7 @@ impl Core {
         if let Some(attempt) = attempt {
             self.done_waiting(&mut st, &attempt, false);
         }
+        self.part(st);
         Err(error)
     }
 
@@ -564,9 +568,49 @@ impl Core {
         }
     }
 
+    /// A call is over.
+    #[inline]
+    fn part(self: &Arc<Self>, mut st: MutexGuard<'_, State>) {
+        // As long as nobody waits, whoever comes next deals with a pipe that was found empty.
+        if st.pipes.is_dry() && self.signal.is_awaited() && st.announce() {
+            self.signal.raise();
+        }
+        if !st.pipes.withheld.is_empty() {
+            self.ask_for_withheld(st);
+        }
+    }
+
+    /// Has inproc peers hand over what they hold back. Their locks are taken, so not with this one.
+    #[cold]
+    fn ask_for_withheld(self: &Arc<Self>, mut st: MutexGuard<'_, State>) {
+        let withheld = std::mem::take(&mut st.pipes.withheld);
+        drop(st);
+        withheld.iter().for_each(|far| far.hand_over(true));
+    }
+
+    /// Before a pause of any kind: the inproc pipes that were found empty are told so. `Err` if
+    /// the caller should look again.
+    fn before_pause<'a>(
+        self: &'a Arc<Self>,
+        mut st: MutexGuard<'a, State>,
+    ) -> Result<MutexGuard<'a, State>, MutexGuard<'a, State>> {
+        if st.announce() {
+            return Err(st);
+        }
+        if st.pipes.withheld.is_empty() {
+            return Ok(st);
+        }
+        self.ask_for_withheld(st);
+        Err(self.lock())
+    }
+
     /// What a receive does once it has its message.
     #[inline]
     fn after_recv(self: &Arc<Self>, st: &mut State, attempt: Option<Attempt<'_>>) {
+        if st.pipes.is_dry() {
+            // Somebody else's messages are not to keep it from being looked at again.
+            st.announce();
+        }
         match attempt {
             Some(attempt) => self.done_waiting(st, &attempt, true),
             None if st.pipes.unread_len() > 0 => self.come_again(st),
@@ -652,7 +696,12 @@ impl Core {
         }
         let task = match attempt.patience {
             Patience::Task(waker) => Some(waker),
-            _ if !attempt.may_wait() => return (st, Some(Waited::TimedOut)),
+            _ if !attempt.may_wait() => {
+                return match self.before_pause(st) {
+                    Ok(st) => (st, Some(Waited::TimedOut)),
+                    Err(st) => (st, None),
+                };
+            }
             _ => None,
         };
         let deadline = attempt.deadline();
@@ -672,6 +721,10 @@ impl Core {
             self.arm(&st, false);
         }
         if spins {
+            if let Some(id) = st.pipes.listen(|| self.signal.is_pending()) {
+                st.pattern.readable(id);
+                return (st, None);
+            }
             st.probe();
             drop(st);
             std::hint::spin_loop();
@@ -679,7 +732,10 @@ impl Core {
         }
         if let Some(waker) = task {
             st.spin.gave_up();
-            return self.park(st, waker);
+            return match self.before_pause(st) {
+                Ok(st) => self.park(st, waker),
+                Err(st) => (st, None),
+            };
         }
         if attempt.slept.is_none() {
             st.spin.gave_up();
@@ -690,6 +746,10 @@ impl Core {
                 return (self.lock(), None);
             }
         }
+        st = match self.before_pause(st) {
+            Ok(st) => st,
+            Err(st) => return (st, None),
+        };
         if self.read_ahead(&mut st) {
             MutexGuard::bump(&mut st);
             return (st, None);
@@ -838,27 +898,31 @@ impl Core {
 
     /// Whether a receive and a send would go through now, doing the I/O that it takes to know.
     pub(crate) fn readiness(self: &Arc<Self>) -> (bool, bool) {
-        let mut st = self.lock();
-        if st.watch.is_some() {
+        let mut guard = self.lock();
+        if guard.watch.is_some() {
             self.signal.rearm();
         }
-        st.pipes.flush_dirty();
-        self.harvest(&mut st);
-        self.settle(&mut st);
-        let st = &mut *st;
-        let ready = loop {
+        guard.pipes.flush_dirty();
+        self.harvest(&mut guard);
+        self.settle(&mut guard);
+        let (mut guard, ready) = loop {
+            let st = &mut *guard;
             let ready = (
                 st.pattern.can_recv(&mut st.pipes),
                 st.pattern.can_send(&mut st.pipes),
             );
             // A peer that has just gone may have left a word.
-            if st.pipes.happened.is_empty() {
-                break ready;
+            if !st.pipes.happened.is_empty() {
+                self.settle(st);
+                continue;
             }
-            self.settle(st);
+            guard = match self.before_pause(guard) {
+                Err(guard) if !ready.0 => guard,
+                Ok(guard) | Err(guard) => break (guard, ready),
+            };
         };
-        if st.pipes.unread_len() > 0 {
-            self.let_go(st);
+        if guard.pipes.unread_len() > 0 {
+            self.let_go(&mut guard);
         }
         ready
     }
@@ -882,7 +946,8 @@ impl Core {
         let ready = interest.0 && st.pattern.can_recv(&mut st.pipes)
             || interest.1 && st.pattern.can_send(&mut st.pipes);
         let terminated = self.is_terminated();
-        if came || ready || terminated || !st.pipes.happened.is_empty() {
+        let news = st.announce() || !st.pipes.withheld.is_empty();
+        if came || ready || terminated || news || !st.pipes.happened.is_empty() {
             return None;
         }
         self.signal.sleep(wake?.clone())
@@ -1038,7 +1103,13 @@ impl State {
     pub(super) fn consume(&mut self, id: PipeId) {
         let mut turn = 0;
         let mut message = Message::new();
-        while self.pipes.recv_each(id, &mut message) {
+        loop {
+            if !self.pipes.recv_each(id, &mut message) {
+                match self.pipes.announce(id) {
+                    true => continue,
+                    false => return,
+                }
+            }
             self.pattern.inbound(&mut self.pipes, id, &mut message);
             if !self.pipes.contains(id) {
                 return;
@@ -1048,6 +1119,19 @@ impl State {
                 return self.pipes.mark_unread(id);
             }
         }
+    }
+
+    /// Has the inproc peers whose pipes were found empty tell of what comes next. True if
+    /// something has come.
+    fn announce(&mut self) -> bool {
+        let mut found = false;
+        for id in self.pipes.take_dry() {
+            if self.pipes.announce(id) {
+                self.pattern.readable(id);
+                found = true;
+            }
+        }
+        found
     }
 
     /// Before a spin: has the next look read from a socket's only connection directly, which
@@ -1068,6 +1152,16 @@ impl Inbox for Core {
     fn tell(&self, token: u64) {
         self.inbox.lock().push(token);
         self.signal.raise();
+    }
+
+    fn hand_over(&self, token: u64, wait: bool) {
+        let st = match wait {
+            true => Some(self.state.lock()),
+            false => self.state.try_lock(),
+        };
+        if let (Some(mut st), Token::Pipe(id, generation)) = (st, Token::decode(token)) {
+            st.pipes.hand_over(id, generation);
+        }
     }
 }
 

@@ -71,6 +71,9 @@ impl Inbox for Desk {
             self.io.wake();
         }
     }
+
+    /// A question is the only thing that is sent from here, and the first message is not held back.
+    fn hand_over(&self, _: u64, _: bool) {}
 }
 
 /// A question on its way to the handler.

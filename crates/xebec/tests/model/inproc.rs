@@ -7,34 +7,49 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use crate::channel::{End, Far, Inbox, pair};
+use crate::channel::{End, Far, Inbox, Look, pair};
 use crate::message::Message;
-use crate::sync::{Watched, weakened};
+use crate::sync::{Mutex, MutexGuard, Watched, weakened};
 use crate::{check, must_fail};
 
-/// A socket's inbox.
-struct News(Watched<bool>);
+/// A socket: its inbox, and its lock with the one end that it has.
+struct Socket {
+    news: Watched<bool>,
+    end: Mutex<Option<End>>,
+}
 
-impl News {
+impl Socket {
     fn new() -> Arc<Self> {
-        Arc::new(News(Watched::new(false)))
-    }
-
-    fn wait(&self) {
-        self.0.wait(|news| std::mem::take(news).then_some(()));
+        Arc::new(Socket {
+            news: Watched::new(false),
+            end: Mutex::new(None),
+        })
     }
 }
 
-impl Inbox for News {
+impl Inbox for Socket {
     fn tell(&self, _: u64) {
-        self.0.change(|news| *news = true);
+        self.news.change(|news| *news = true);
+    }
+
+    fn hand_over(&self, _: u64, wait: bool) {
+        let end = match wait {
+            true => Some(self.end.lock()),
+            false => self.end.try_lock(),
+        };
+        if let Some(mut end) = end {
+            end.iter_mut().for_each(End::hand_over);
+        }
     }
 }
 
-/// One end and the inbox of the socket that holds it.
-struct Side {
-    end: End,
-    news: Arc<News>,
+/// A socket in use. When it goes so does its end.
+struct Side(Arc<Socket>);
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        drop(self.0.end.lock().take());
+    }
 }
 
 /// A pipe that takes `hwm` messages from the first side to the second.
@@ -48,133 +63,204 @@ fn conflating_pipe() -> (Side, Side) {
 }
 
 fn sides(hwm: usize, conflate: bool) -> (Side, Side) {
-    let (here, there) = (News::new(), News::new());
-    let far = |news: &Arc<News>| Far {
-        inbox: news.clone(),
+    let (here, there) = (Socket::new(), Socket::new());
+    let far = |socket: &Arc<Socket>| Far {
+        inbox: socket.clone(),
         token: 0,
     };
-    let (producer, consumer) = pair(far(&here), far(&there), hwm, hwm, conflate);
-    let side = |end, news| Side { end, news };
-    (side(producer, here), side(consumer, there))
+    let (producer, consumer) = pair(far(&here), far(&there), hwm, 0, conflate);
+    *here.end.lock() = Some(producer);
+    *there.end.lock() = Some(consumer);
+    (Side(here), Side(there))
 }
 
 /// How a consumer deviates from the rules.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flaw {
     None,
-    /// It waits for news when what it took is used up, without finding the queue empty.
-    TrustsItsBatch,
+    /// It waits for news when it has found nothing, without having announced it.
+    PausesUnannounced,
+    /// It waits for news though something may be held back.
+    AsksForNothing,
     /// It waits for news while it owes a word about room.
     PausesInDebt,
 }
 
+/// A socket's lock.
+struct Locked<'a>(MutexGuard<'a, Option<End>>);
+
+impl std::ops::Deref for Locked<'_> {
+    type Target = End;
+    fn deref(&self) -> &End {
+        self.0.as_ref().expect("the end")
+    }
+}
+
+impl std::ops::DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut End {
+        self.0.as_mut().expect("the end")
+    }
+}
+
 impl Side {
+    fn end(&self) -> Locked<'_> {
+        Locked(self.0.end.lock())
+    }
+
+    fn wait(&self) {
+        self.0.news.wait(|news| std::mem::take(news).then_some(()));
+    }
+
     /// Sends, waiting for room. False if the other end is gone.
-    fn send(&mut self, message: Message) -> bool {
-        while self.end.is_open() {
-            if self.end.has_room() {
-                self.end.push(message);
+    fn send(&self, message: Message) -> bool {
+        loop {
+            let mut end = self.end();
+            if !end.is_open() {
+                return false;
+            }
+            if end.has_room() {
+                end.push(message);
                 return true;
             }
-            self.news.wait();
+            drop(end);
+            self.wait();
         }
-        false
     }
 
-    /// Receives, waiting for a message. `None` once the other end is gone.
-    fn recv(&mut self, flaw: Flaw) -> Option<Message> {
+    /// Receives, waiting for a message after so many looks. `None` once the other end is gone.
+    fn recv(&self, looks: usize, flaw: Flaw) -> Option<Message> {
         loop {
-            if let Some(message) = self.end.pop() {
+            let mut end = self.end();
+            if let Some(message) = end.pop() {
                 return Some(message);
             }
-            if !self.end.is_open() {
+            if !end.is_open() {
                 // What was pushed before the end closed comes first.
-                return self.end.pop();
+                return end.pop();
             }
-            self.pause(flaw);
-            self.news.wait();
+            if (0..looks).any(|_| end.listen()) {
+                continue;
+            }
+            self.pause(end, flaw);
         }
     }
 
-    fn pause(&mut self, flaw: Flaw) {
-        if self.end.owes() && flaw != Flaw::PausesInDebt {
-            self.end.tell_room();
+    /// Waits for news, unless a last look brings something.
+    fn pause(&self, mut end: Locked<'_>, flaw: Flaw) {
+        if end.owes() && flaw != Flaw::PausesInDebt {
+            end.tell_room();
+        }
+        let look = match flaw {
+            Flaw::PausesUnannounced => Look::Nothing,
+            _ => end.announce(),
+        };
+        let far = end.far().clone();
+        drop(end);
+        match look {
+            Look::Found => {}
+            Look::Withheld if flaw != Flaw::AsksForNothing => far.hand_over(true),
+            _ => self.wait(),
         }
     }
 
     /// Receives all there is until the other end is gone.
-    fn recv_all(&mut self, flaw: Flaw) -> Vec<u32> {
-        let mut got = Vec::new();
-        while let Some(message) = self.recv(flaw) {
-            got.push(message.0);
-            if flaw == Flaw::TrustsItsBatch && self.end.waiting() == 0 {
-                self.news.wait();
-            }
-        }
-        got
+    fn recv_all(&self, looks: usize, flaw: Flaw) -> Vec<u32> {
+        std::iter::from_fn(|| self.recv(looks, flaw))
+            .map(|message| message.0)
+            .collect()
     }
 }
 
-fn stream(messages: u32, hwm: usize, flaw: Flaw) {
-    let (mut producer, mut consumer) = pipe(hwm);
+/// One side sends and then stays until the other has all of it.
+fn stream(messages: u32, hwm: usize, looks: usize, flaw: Flaw) {
+    let (producer, consumer) = pipe(hwm);
     let sender = thread::spawn(move || {
         for i in 0..messages {
             assert!(producer.send(Message(i)));
         }
         producer
     });
-    let receiver = thread::spawn(move || consumer.recv_all(flaw));
-    drop(sender.join().unwrap());
-    let got = receiver.join().unwrap();
+    let got: Vec<_> = (0..messages)
+        .map(|_| consumer.recv(looks, flaw).expect("the sender is there").0)
+        .collect();
     assert_eq!(got, (0..messages).collect::<Vec<_>>());
+    drop(sender.join().unwrap());
+    assert_eq!(consumer.recv_all(looks, flaw), [0; 0]);
 }
 
 #[test]
 fn every_message_arrives_in_order_and_both_ends_end() {
-    check(3, || stream(3, 1, Flaw::None));
+    check(3, || stream(3, 1, 0, Flaw::None));
+}
+
+/// The second and the third are held back, if the consumer is busy with the first.
+#[test]
+fn what_is_held_back_arrives_as_well() {
+    check(3, || stream(2, usize::MAX, 0, Flaw::None));
+    check(2, || stream(4, usize::MAX, 0, Flaw::None));
 }
 
 #[test]
-fn a_batch_of_two_arrives_as_well() {
-    check(3, || stream(4, 2, Flaw::None));
+fn a_listener_hears_every_message() {
+    check(2, || stream(3, usize::MAX, 2, Flaw::None));
 }
 
 #[test]
-fn without_the_fences_a_refused_producer_is_forgotten() {
+fn without_the_fences_a_refused_producer_or_a_waiting_consumer_is_forgotten() {
     must_fail(
-        "inproc::without_the_fences_a_refused_producer_is_forgotten",
+        "inproc::without_the_fences_a_refused_producer_or_a_waiting_consumer_is_forgotten",
         "deadlock",
-        || weakened(|| check(3, || stream(3, 1, Flaw::None))),
+        || weakened(|| check(3, || stream(3, 1, 0, Flaw::None))),
     );
 }
 
 #[test]
-fn a_consumer_that_trusts_its_batch_is_not_told_again() {
+fn without_the_fences_what_is_held_back_is_overlooked() {
     must_fail(
-        "inproc::a_consumer_that_trusts_its_batch_is_not_told_again",
+        "inproc::without_the_fences_what_is_held_back_is_overlooked",
         "deadlock",
-        || check(2, || stream(3, 2, Flaw::TrustsItsBatch)),
+        || weakened(|| check(3, || stream(2, usize::MAX, 0, Flaw::None))),
+    );
+}
+
+#[test]
+fn a_consumer_that_pauses_unannounced_is_not_told_again() {
+    must_fail(
+        "inproc::a_consumer_that_pauses_unannounced_is_not_told_again",
+        "deadlock",
+        || check(2, || stream(3, usize::MAX, 0, Flaw::PausesUnannounced)),
+    );
+}
+
+#[test]
+fn a_consumer_that_does_not_ask_for_what_is_held_back_waits_for_ever() {
+    must_fail(
+        "inproc::a_consumer_that_does_not_ask_for_what_is_held_back_waits_for_ever",
+        "deadlock",
+        || check(2, || stream(2, usize::MAX, 0, Flaw::AsksForNothing)),
     );
 }
 
 /// The consumer takes one message of three, and then only waits: the producer gets its fourth
 /// message in.
 fn one_place(flaw: Flaw) {
-    let (mut producer, mut consumer) = pipe(3);
+    let (producer, consumer) = pipe(3);
     let sender = thread::spawn(move || {
         for i in 0..4 {
             assert!(producer.send(Message(i)));
         }
         producer
     });
-    let receiver = thread::spawn(move || {
-        assert_eq!(consumer.recv(flaw), Some(Message(0)));
-        consumer.pause(flaw);
-        consumer
-    });
+    assert_eq!(consumer.recv(0, flaw), Some(Message(0)));
+    let mut end = consumer.end();
+    if end.owes() && flaw != Flaw::PausesInDebt {
+        end.tell_room();
+    }
+    drop(end);
     // Both ends stay until both threads are done.
-    let ends = (sender.join().unwrap(), receiver.join().unwrap());
-    assert_eq!(ends.1.end.waiting(), 3);
+    let producer = sender.join().unwrap();
+    assert_eq!(consumer.end().waiting(), 3);
+    drop(producer);
 }
 
 #[test]
@@ -194,38 +280,36 @@ fn a_consumer_that_pauses_in_debt_leaves_the_producer_waiting() {
 #[test]
 fn the_high_water_mark_is_exact_whoever_is_faster() {
     check(3, || {
-        let (mut producer, mut consumer) = pipe(2);
+        let (producer, consumer) = pipe(2);
         let sender = thread::spawn(move || {
             let mut accepted = 0;
             for i in 0..4 {
-                if producer.end.has_room() {
-                    producer.end.push(Message(i));
+                let mut end = producer.end();
+                if end.has_room() {
+                    end.push(Message(i));
                     accepted += 1;
                 }
             }
             (producer, accepted)
         });
-        let receiver = thread::spawn(move || {
-            let taken = usize::from(consumer.end.pop().is_some());
-            (consumer, taken)
-        });
-        let (mut producer, accepted) = sender.join().unwrap();
-        let (consumer, taken) = receiver.join().unwrap();
+        let taken = usize::from(consumer.end().pop().is_some());
+        let (producer, accepted) = sender.join().unwrap();
         assert!((2..=2 + taken).contains(&accepted));
-        assert_eq!(consumer.end.waiting(), accepted - taken);
-        assert_eq!(producer.end.under_way(), accepted - taken);
+        assert_eq!(consumer.end().waiting(), accepted - taken);
+        let mut end = producer.end();
+        assert_eq!(end.under_way(), accepted - taken);
         for i in accepted..2 + taken {
-            assert!(producer.end.has_room());
-            producer.end.push(Message(i as u32));
+            assert!(end.has_room());
+            end.push(Message(i as u32));
         }
-        assert!(!producer.end.has_room());
+        assert!(!end.has_room());
     });
 }
 
 #[test]
 fn an_end_that_goes_is_noticed_by_who_waits_for_room() {
     check(3, || {
-        let (mut producer, consumer) = pipe(1);
+        let (producer, consumer) = pipe(1);
         let sender = thread::spawn(move || {
             while producer.send(Message(0)) {}
             producer
@@ -238,11 +322,11 @@ fn an_end_that_goes_is_noticed_by_who_waits_for_room() {
 #[test]
 fn last_words_are_heard() {
     check(3, || {
-        let (mut producer, mut consumer) = pipe(1);
-        let receiver = thread::spawn(move || consumer.recv_all(Flaw::None));
-        assert!(producer.send(Message(7)));
+        let (producer, consumer) = pipe(2);
+        let receiver = thread::spawn(move || consumer.recv_all(0, Flaw::None));
+        assert!(producer.send(Message(7)) && producer.send(Message(8)));
         drop(producer);
-        assert_eq!(receiver.join().unwrap(), [7]);
+        assert_eq!(receiver.join().unwrap(), [7, 8]);
     });
 }
 
@@ -250,14 +334,14 @@ fn last_words_are_heard() {
 #[test]
 fn a_producer_that_waits_hears_of_a_higher_mark() {
     check(3, || {
-        let (mut producer, consumer) = pipe(1);
+        let (producer, consumer) = pipe(1);
         let sender = thread::spawn(move || {
             assert!(producer.send(Message(0)) && producer.send(Message(1)));
             producer
         });
-        consumer.end.set_marks(1, 1);
+        consumer.end().set_marks(1, 1);
         let producer = sender.join().unwrap();
-        assert_eq!(consumer.end.waiting(), 2);
+        assert_eq!(consumer.end().waiting(), 2);
         drop((producer, consumer));
     });
 }
@@ -266,22 +350,18 @@ fn a_producer_that_waits_hears_of_a_higher_mark() {
 #[test]
 fn the_latest_message_is_never_the_one_that_gives_way() {
     check(3, || {
-        let (mut producer, mut consumer) = conflating_pipe();
+        let (producer, consumer) = conflating_pipe();
         let sender = thread::spawn(move || {
-            (0..3).for_each(|i| producer.end.push(Message(i)));
+            (0..3).for_each(|i| producer.end().push(Message(i)));
             producer
         });
-        let receiver = thread::spawn(move || {
-            let got: Vec<_> = (0..2).filter_map(|_| consumer.end.pop()).collect();
-            (got, consumer)
-        });
-        let mut producer = sender.join().unwrap();
-        let (mut got, mut consumer) = receiver.join().unwrap();
-        got.extend(consumer.end.pop());
+        let mut got: Vec<_> = (0..2).filter_map(|_| consumer.end().pop()).collect();
+        let producer = sender.join().unwrap();
+        got.extend(consumer.end().pop());
         let got: Vec<_> = got.iter().map(|message| message.0).collect();
         assert!(got.is_sorted() && got.last() == Some(&2), "{got:?}");
-        let gone = producer.end.take_replaced() + consumer.end.take_replaced();
+        let gone = producer.end().take_replaced();
         assert_eq!(got.len() as u64 + gone, 3);
-        assert_eq!(producer.end.under_way(), 0);
+        assert_eq!(producer.end().under_way(), 0);
     });
 }

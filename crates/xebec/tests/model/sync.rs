@@ -6,7 +6,9 @@
 
 use std::cell::Cell;
 
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+pub(crate) use crate::ring::{Consumer, Producer, RingBuffer};
 
 /// A mutex without poisoning.
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -22,6 +24,10 @@ impl<T> Mutex<T> {
         self.0
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok()
     }
 }
 
