@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod binary_star;
 pub mod driver;
 pub mod freelance;
+pub mod lazy;
 pub mod machine;
 pub mod majordomo;
 pub mod simulator;
@@ -18,3 +19,4 @@ pub mod titanic;
 pub use backoff::Backoff;
 pub use driver::{Driver, DriverError, Handle};
 pub use machine::{Action, Actions, Connect, Event, Link, Machine, Port, Spec, Time};
+

@@ -264,12 +264,14 @@ impl<M: Machine> Driver<M> {
 
     /// Takes in what has happened, without waiting. True if something had.
     fn sweep(&mut self) -> Result<bool, DriverError> {
-        let mut any = self.sweep_due()?;
+        let mut any = false;
         if self.ports.iter().flatten().any(|p| p.monitor.is_some()) {
             let waker = Waker::from(self.bell());
             any |= self.sweep_links(&mut task::Context::from_waker(&waker))?;
         }
         any |= self.sweep_ports(None)?;
+        // Last: whoever stood still for a while first hears what had come in time.
+        any |= self.sweep_due()?;
         Ok(any)
     }
 

@@ -283,10 +283,12 @@ impl Simulator {
                 self.tell(index, told);
             }
         }
-        self.wake(index);
         for socket in self.net.sockets_of(index) {
             self.net.offer(socket);
         }
+        self.settle();
+        // Last: it first hears what had come in time.
+        self.wake(index);
         self.settle();
     }
 

@@ -553,7 +553,10 @@ impl Net {
                 if !self.sockets[far].spec.options.router_handover {
                     return Err("another peer has its routing id");
                 }
+                // Its name has not gone: no DISCONNECT_MSG.
+                let inbox = self.sockets[far].inbox.len();
                 self.lose(other, End::Binder, now, rng);
+                self.sockets[far].inbox.truncate(inbox);
             }
         }
         let of_far = match (&self.pipes[pipe].to.routing_id, far_name.is_empty()) {
