@@ -13,6 +13,7 @@ pub mod freelance;
 pub mod lazy;
 pub mod machine;
 pub mod majordomo;
+pub mod pirate;
 pub mod simulator;
 pub mod titanic;
 
@@ -20,3 +21,7 @@ pub use backoff::Backoff;
 pub use driver::{Driver, DriverError, Handle};
 pub use machine::{Action, Actions, Connect, Event, Link, Machine, Port, Spec, Time};
 
+/// The page's programs, compiled as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/patterns.md")]
+struct Page;

@@ -111,7 +111,7 @@ pub(crate) fn client(
 ) -> NodeId<Client> {
     let (ledger, label) = (ledger.clone(), name.to_owned());
     let mut life = 0;
-    let node = sim.node(name, move |rng| {
+    sim.node(name, move |rng| {
         life += 1;
         ledger.void(&label);
         let (ledger, label) = (ledger.clone(), label.clone());
@@ -148,8 +148,7 @@ pub(crate) fn client(
             ask(desk, pause, asked);
         };
         (Client::new(config.clone(), rng.u64(..)), app)
-    });
-    node
+    })
 }
 
 /// What came to a machine, and when.
