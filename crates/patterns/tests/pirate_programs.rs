@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// More than any line takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Where the examples are; `cargo test --test programs` alone would not build them.
+/// Where the examples are; `cargo test --test pirate_programs` alone would not build them.
 fn examples() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
