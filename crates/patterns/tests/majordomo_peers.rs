@@ -63,8 +63,8 @@ import mdp.broker
 socket = context.socket(zmq.ROUTER)
 port = socket.bind_to_random_port("tcp://127.0.0.1")
 socket.close()
-broker = mdp.broker.MDPBroker(context, "tcp://127.0.0.1:%d" % port)
-say("tcp://127.0.0.1:%d" % port)
+broker = mdp.broker.MDPBroker(context, "tcp://127.0.0.77:%d" % port)
+say("tcp://127.0.0.77:%d" % port)
 until_hung_up()
 "#;
 
@@ -94,9 +94,9 @@ from majortomo.broker import Broker
 socket = context.socket(zmq.ROUTER)
 port = socket.bind_to_random_port("tcp://127.0.0.1")
 socket.close()
-broker = Broker("tcp://127.0.0.1:%d" % port, zmq_context=context)
+broker = Broker("tcp://127.0.0.77:%d" % port, zmq_context=context)
 threading.Thread(target=lambda: (hear(), os._exit(0)), daemon=True).start()
-say("tcp://127.0.0.1:%d" % port)
+say("tcp://127.0.0.77:%d" % port)
 broker.run()
 "#;
 
