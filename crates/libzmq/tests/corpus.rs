@@ -1,12 +1,12 @@
 //! Replays the fuzz corpus of the C interface through the body of its fuzz target, which is shared with
 //! `fuzz/`.
 //!
-//! The hand-made part of the corpus is the table below; a test keeps the files equal to it. After a
-//! change of the table run this with `XEBEC_WRITE_SEEDS=1` to write them. Files that are in the folder
-//! besides (a fuzzer's finds) are replayed like the others.
+//! The hand-made part of the corpus is the table below; `replay` says how it is written.
 
-use std::fs;
-use std::path::PathBuf;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
+
+use replay::Seed;
 
 // `pub` there is for the fuzz crate.
 #[allow(unreachable_pub)]
@@ -264,34 +264,22 @@ fn seeds() -> Vec<(&'static str, u8, Vec<Vec<u8>>)> {
     ]
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/calls")
+/// The same as files: the type of the socket, and the calls.
+fn files() -> Vec<Seed> {
+    let file = |(name, kind, calls): (_, u8, Vec<Vec<u8>>)| Seed {
+        target: "calls",
+        name,
+        data: [&[kind], &*calls.concat()].concat(),
+    };
+    seeds().into_iter().map(file).collect()
 }
 
 #[test]
 fn calls() {
-    let mut count = 0;
-    for entry in fs::read_dir(folder()).expect("the corpus is part of the checkout") {
-        let path = entry.unwrap().path();
-        // Shown only if the body panics, to name the file.
-        println!("{}", path.display());
-        calls::calls(&fs::read(&path).unwrap());
-        count += 1;
-    }
-    assert!(count >= seeds().len(), "{count} files");
+    replay::replay(&files(), "calls", calls::calls);
 }
 
 #[test]
 fn the_files_are_the_seeds() {
-    let write = std::env::var_os("XEBEC_WRITE_SEEDS").is_some();
-    for (name, kind, calls) in seeds() {
-        let path = folder().join(name);
-        let seed = [&[kind], &*calls.concat()].concat();
-        if write {
-            fs::create_dir_all(folder()).unwrap();
-            fs::write(&path, &seed).unwrap();
-        }
-        let data = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_eq!(data, seed, "{}", path.display());
-    }
+    replay::check(&files());
 }

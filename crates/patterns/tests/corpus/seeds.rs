@@ -1,21 +1,5 @@
 //! The hand-made part of the fuzz corpora: one line a file.
 
-/// A file of a corpus.
-pub(crate) struct Seed {
-    pub(crate) target: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) data: Vec<u8>,
-}
-
-macro_rules! seeds {
-    ($($target:ident / $name:literal = $data:expr;)*) => {
-        /// All of them.
-        pub(crate) fn seeds() -> Vec<Seed> {
-            vec![$(Seed { target: stringify!($target), name: $name, data: $data.to_vec() }),*]
-        }
-    };
-}
-
 seeds! {
     titanic / "nothing" = b"";
     titanic / "file-empty" = b"\0";

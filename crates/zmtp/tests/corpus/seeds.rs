@@ -2,25 +2,9 @@
 
 use zmtp::SocketType;
 
-/// A file of a corpus.
-pub(crate) struct Seed {
-    pub(crate) target: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) data: Vec<u8>,
-}
-
 const SIGNATURE: &[u8] = b"\xff\0\0\0\0\0\0\0\x01\x7f";
 const NULL: &[u8] = b"NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const REP_READY: &[u8] = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03REP";
-
-macro_rules! seeds {
-    ($($target:ident / $name:literal = $data:expr;)*) => {
-        /// All of them.
-        pub(crate) fn seeds() -> Vec<Seed> {
-            vec![$(Seed { target: stringify!($target), name: $name, data: $data.to_vec() }),*]
-        }
-    };
-}
 
 seeds! {
     greeting / "v3.1-req-rep" = v3(SocketType::Req, 1, NULL, REP_READY);
