@@ -2,6 +2,7 @@
 //! header they were compiled with. Those of the draft interface, which Debian's libzmq lacks, say
 //! what is written down beside them.
 
+#[macro_use]
 mod common;
 
 use std::fs;
@@ -29,30 +30,9 @@ macro_rules! draft_programs {
     };
 }
 
-programs! {
-    defaults
-    descriptor
-    early
-    errors
-    free_once
-    monitor
-    multipart
-    polling
-    proxy
-    request_reply
-    security
-    shutdown
-    subscriptions
-    timers
-    tools
-    vectors
-}
+for_each_program!(programs);
 
-draft_programs! {
-    draft_poller
-    draft_sockets
-    draft_words
-}
+for_each_draft_program!(draft_programs);
 
 fn says_the_same(name: &str) {
     let Some(()) = c_tools_or_skip() else { return };

@@ -6,6 +6,7 @@
 //! pthread's locks only, and take every hand-over by an atomic for a race. `races.supp` has what the
 //! sanitizer gets wrong.
 
+#[macro_use]
 mod common;
 
 use std::env;
@@ -26,27 +27,8 @@ macro_rules! programs {
     };
 }
 
-programs! {
-    defaults
-    descriptor
-    draft_poller
-    draft_sockets
-    draft_words
-    early
-    errors
-    free_once
-    monitor
-    multipart
-    polling
-    proxy
-    request_reply
-    security
-    shutdown
-    subscriptions
-    timers
-    tools
-    vectors
-}
+for_each_program!(programs);
+for_each_draft_program!(programs);
 
 #[test]
 fn a_race_inside_the_library_is_found() {

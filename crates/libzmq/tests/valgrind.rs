@@ -1,6 +1,7 @@
 //! The C programs of `tests/c` under valgrind, on our library: no access out of bounds, no use after
 //! the free, and no memory that nothing points to any more at the end.
 
+#[macro_use]
 mod common;
 
 use std::process::{Command, Output};
@@ -17,27 +18,8 @@ macro_rules! programs {
     };
 }
 
-programs! {
-    defaults
-    descriptor
-    draft_poller
-    draft_sockets
-    draft_words
-    early
-    errors
-    free_once
-    monitor
-    multipart
-    polling
-    proxy
-    request_reply
-    security
-    shutdown
-    subscriptions
-    timers
-    tools
-    vectors
-}
+for_each_program!(programs);
+for_each_draft_program!(programs);
 
 #[test]
 fn a_leak_is_found() {

@@ -15,6 +15,44 @@ use std::sync::OnceLock;
 
 use xebec_peers::present_or_skip;
 
+/// The C programs of `tests/c` that are right, all that both libraries run, handed to a macro that makes a test
+/// of each.
+#[allow(unused_macros)]
+macro_rules! for_each_program {
+    ($each:ident) => {
+        $each! {
+            defaults
+            descriptor
+            early
+            errors
+            free_once
+            monitor
+            multipart
+            polling
+            proxy
+            request_reply
+            security
+            shutdown
+            subscriptions
+            timers
+            tools
+            vectors
+        }
+    };
+}
+
+/// The same for those of the draft interface, which Debian's libzmq lacks.
+#[allow(unused_macros)]
+macro_rules! for_each_draft_program {
+    ($each:ident) => {
+        $each! {
+            draft_poller
+            draft_sockets
+            draft_words
+        }
+    };
+}
+
 /// A library and the header of its programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Libzmq {
