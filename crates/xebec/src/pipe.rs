@@ -34,7 +34,7 @@ pub(crate) type PipeId = usize;
 /// A write follows a pause of this length, for each peer that is written to, at once; sooner, it waits
 /// for company. Writing 64 bytes on loopback takes 4 µs, so a sender that is faster than this gains by
 /// batching and one that is slower would only lose time. For each peer: a publisher whose message goes
-/// to 64 subscribers has just spent 300 µs on the one before, and would never get to batch.
+/// to 64 subscribers has just spent 64 times 4 µs on the one before, and would never get to batch.
 pub(crate) const SILENCE: Duration = Duration::from_micros(10);
 
 /// Messages taken from one connection before others get their turn, however fast it sends.
@@ -308,15 +308,6 @@ impl Pipe {
     pub(crate) fn clear_output(&mut self) -> usize {
         std::mem::take(&mut self.outq).len()
     }
-}
-
-#[inline]
-fn take_into(slot: &mut Message, found: Option<Message>) -> bool {
-    let Some(message) = found else {
-        return false;
-    };
-    *slot = message;
-    true
 }
 
 /// A high-water mark, where 0 stands for no limit.
@@ -809,12 +800,8 @@ impl Pipes {
         if !self.take_next(id, slot) {
             return false;
         }
-        let mut turn = 0;
-        let mut newer = Message::new();
-        while newest && turn < AT_ONCE && self.take_next(id, &mut newer) {
-            std::mem::swap(slot, &mut newer);
-            self.counters.dropped.conflated += 1;
-            turn += 1;
+        if newest {
+            self.take_newer(id, slot);
         }
         let pipe = &self.slab[id];
         if pipe.ending && pipe.inq.is_empty() {
@@ -823,10 +810,26 @@ impl Pipes {
         true
     }
 
+    /// CONFLATE: the newest of what is there replaces the message in `slot`.
+    fn take_newer(&mut self, id: PipeId, slot: &mut Message) {
+        let mut newer = Message::new();
+        let mut turn = 0;
+        while turn < AT_ONCE && self.take_next(id, &mut newer) {
+            std::mem::swap(slot, &mut newer);
+            self.counters.dropped.conflated += 1;
+            turn += 1;
+        }
+    }
+
     /// What was received ahead, or else what is next on the link.
     fn take_next(&mut self, id: PipeId, slot: &mut Message) -> bool {
-        let ahead = self.slab[id].inq.pop_front();
-        take_into(slot, ahead) || self.next(id, slot)
+        match self.slab[id].inq.pop_front() {
+            Some(message) => {
+                *slot = message;
+                true
+            }
+            None => self.next(id, slot),
+        }
     }
 
     /// Deals with what a connection's `next` brought besides a message.
@@ -868,10 +871,10 @@ impl Pipes {
                 self.outcome(id, outcome)
             }
             Link::Inproc(end) => {
-                let mut found = take_into(slot, end.pop());
+                let mut found = end.pop_into(slot);
                 if !found && several && end.ask() {
                     // Turns are taken among what was sent, not among what was handed over.
-                    found = take_into(slot, end.pop());
+                    found = end.pop_into(slot);
                 }
                 self.counters.dropped.conflated += end.take_replaced();
                 if !found {
@@ -897,7 +900,7 @@ impl Pipes {
             return false;
         }
         // What was pushed before the end closed comes first.
-        let found = take_into(slot, end.pop());
+        let found = end.pop_into(slot);
         if !found {
             self.fail(id, Broken::Closed);
         }
@@ -910,8 +913,16 @@ impl Pipes {
         !self.dry.is_empty()
     }
 
-    pub(crate) fn take_dry(&mut self) -> Vec<PipeId> {
-        std::mem::take(&mut self.dry)
+    /// [Announces](Self::announce) all of them, and names those that have a message by now.
+    pub(crate) fn announce_all(&mut self, mut found: impl FnMut(PipeId)) {
+        let mut dry = std::mem::take(&mut self.dry);
+        for id in dry.drain(..) {
+            if self.announce(id) {
+                found(id);
+            }
+        }
+        // A round trip over inproc comes by here: the list keeps its place.
+        self.dry = dry;
     }
 
     /// Has an inproc peer tell of its next message. True if there is one by now.
