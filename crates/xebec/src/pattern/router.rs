@@ -80,6 +80,13 @@ impl RoutingTable {
         })
     }
 
+    /// Puts the id of the peer that a message came from in front of it.
+    pub(super) fn label(&self, from: PipeId, message: &mut Message) {
+        if let Some(id) = self.id(from) {
+            message.push_front(Frame::from(id.clone()));
+        }
+    }
+
     #[inline]
     pub(super) fn pipe(&self, id: &[u8]) -> Option<PipeId> {
         self.pipes.get(id).copied()
@@ -277,9 +284,7 @@ impl Pattern for Router {
             return Ok(false);
         };
         // Only pipes with an id are in the fair queue.
-        if let Some(id) = self.table.id(from) {
-            slot.push_front(Frame::from(id.clone()));
-        }
+        self.table.label(from, slot);
         Ok(true)
     }
 

@@ -122,9 +122,7 @@ impl Pattern for StreamPattern {
             return Ok(false);
         };
         // Only pipes with an id are in the fair queue.
-        if let Some(id) = self.table.id(from) {
-            slot.push_front(Frame::from(id.clone()));
-        }
+        self.table.label(from, slot);
         Ok(true)
     }
 
