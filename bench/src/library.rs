@@ -67,6 +67,10 @@ pub(crate) enum Role {
     /// Xebec by one of its interfaces.
     Xebec,
     /// Another implementation.
+    #[cfg_attr(
+        not(feature = "peers"),
+        allow(dead_code, reason = "they were left out")
+    )]
     Peer,
     /// Sockets of the kernel and memory, by hand: what no library can be faster than.
     Limit,
