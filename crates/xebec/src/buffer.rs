@@ -19,7 +19,7 @@ pub(crate) const BATCH: usize = 64 * 1024;
 pub(crate) const LARGE: usize = 8 * 1024;
 
 /// Buffers of each kind kept for reuse; more are freed. A publisher with 64 subscribers has as many in
-/// use at once: with 8 of them two thirds of its time went into asking the system for memory.
+/// use at once: with 8 of them it asked the system for memory (`brk`) at every second write.
 const SPARE: usize = 64;
 
 /// What a new outgoing buffer has room for: with ten thousand peers it is to hold a message or two, and
