@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use life::*;
@@ -17,6 +18,10 @@ use xebec::{
     AddressErrorKind, Context, EndpointErrorKind, EventKind, Options, Pair, Pull, Push,
     SendErrorKind,
 };
+
+/// Held while a process is started, and by the test that takes an abstract name again: until it has become
+/// another program, the new process has a copy of every descriptor, and the name is in use.
+static FORKS: Mutex<()> = Mutex::new(());
 
 /// A directory of its own for one test.
 struct Scratch(PathBuf);
@@ -85,6 +90,7 @@ fn a_path() {
 
 #[test]
 fn an_abstract_name() {
+    let _forks = FORKS.lock().unwrap();
     let endpoint = fresh_name();
     assert_eq!(round(&endpoint), endpoint);
     let context = Context::new();
@@ -230,7 +236,10 @@ fn the_successor_of_a_killed_process_takes_its_file() {
             "--nocapture",
         ])
         .env(SERVE, scratch.endpoint());
-    let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = {
+        let _forks = FORKS.lock().unwrap();
+        child.stdout(Stdio::piped()).spawn().unwrap()
+    };
     let push = Push::with_options(&context, quick()).unwrap();
     let monitor = push.monitor();
     push.connect(&scratch.endpoint()).unwrap();
