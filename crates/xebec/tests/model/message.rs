@@ -5,6 +5,11 @@
 pub(crate) struct Message(pub(crate) u32);
 
 impl Message {
+    /// What stands in a slot before a message is put there.
+    pub(crate) fn new() -> Self {
+        Self(u32::MAX)
+    }
+
     /// A number is no subscription.
     pub(crate) fn is_data(&self) -> bool {
         true
