@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::net::TcpStream;
 use std::ptr::{null, null_mut};
+use std::time::Duration;
 
 use zmq::*;
 
@@ -25,6 +26,7 @@ const RCVMORE: c_int = 13;
 const EVENTS: c_int = 15;
 const LINGER: c_int = 17;
 const RCVTIMEO: c_int = 27;
+const SNDTIMEO: c_int = 28;
 const LAST_ENDPOINT: c_int = 32;
 const ROUTER_MANDATORY: c_int = 33;
 
@@ -52,8 +54,9 @@ impl Context {
         // SAFETY: the context is open.
         let socket = Socket(unsafe { zmq_socket(self.0, kind) });
         socket.set(LINGER, 0);
-        // What must come comes soon, or the test fails.
+        // What must come or go does so soon, or the test fails.
         socket.set(RCVTIMEO, 20_000);
+        socket.set(SNDTIMEO, 20_000);
         socket
     }
 }
@@ -299,6 +302,9 @@ fn a_stream_sends_and_receives_in_twos() {
     let stream = context.socket(STREAM);
     let endpoint = stream.bind("tcp://127.0.0.1:*");
     let mut client = TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     let (id, more) = stream.recv();
     assert!(more && id.len() == 5);
     assert_eq!(stream.recv(), (vec![], false), "it has come");
