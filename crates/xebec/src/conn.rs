@@ -330,6 +330,7 @@ impl Conn {
             }
             reads += 1;
             match self.fill(pool) {
+                Ok(true) if !self.readable => self.incoming.make_do(pool),
                 Ok(true) => {}
                 Ok(false) => self.readable = false,
                 Err(why) => {

@@ -37,6 +37,11 @@ pub(crate) type PipeId = usize;
 /// to 64 subscribers has just spent 64 times 4 µs on the one before, and would never get to batch.
 pub(crate) const SILENCE: Duration = Duration::from_micros(10);
 
+/// Writing to more peers than this takes long enough to be timed, and the next time comes no sooner than as
+/// long again: a sender that writes for at most half of its time has more to write to each. A PUSH to
+/// 10,000 peers, whose every tick (a millisecond) wrote a message to each of 250, went from 64 to 1,010 k/s.
+const CROWD: usize = 32;
+
 /// Messages taken from one connection before others get their turn, however fast it sends.
 pub(crate) const AT_ONCE: usize = 1000;
 
@@ -357,6 +362,8 @@ pub(crate) struct Pipes {
     pub(crate) counters: Counters,
     /// When output last left at once or in a batch.
     last_flush: Instant,
+    /// How long it took, if it was to a [crowd](CROWD).
+    flush_took: Duration,
     /// Output waits for company and the background thread knows.
     deferring: bool,
     /// A message had to queue behind a kernel that is full; cleared by the socket.
@@ -381,6 +388,7 @@ impl Pipes {
             happened: Vec::new(),
             counters: Counters::default(),
             last_flush: Instant::now() - SILENCE,
+            flush_took: Duration::ZERO,
             deferring: false,
             owing: false,
             backlog: false,
@@ -721,7 +729,7 @@ impl Pipes {
             return false;
         }
         let peers = u32::try_from(self.dirty.len()).unwrap_or(u32::MAX);
-        if self.last_flush.elapsed() > SILENCE.saturating_mul(peers) {
+        if self.last_flush.elapsed() > self.flush_took.max(SILENCE.saturating_mul(peers)) {
             self.flush_dirty();
             return false;
         }
@@ -743,11 +751,25 @@ impl Pipes {
         if self.dirty.is_empty() {
             return;
         }
+        let crowd = (self.dirty.len() > CROWD).then(Instant::now);
         for id in std::mem::take(&mut self.dirty) {
             self.slab[id].dirty = false;
             self.flush(id);
         }
         self.last_flush = Instant::now();
+        self.flush_took = crowd.map_or(Duration::ZERO, |began| self.last_flush - began);
+    }
+
+    /// The same at a tick, unless the last time was so long that the next has to wait.
+    pub(crate) fn flush_in_time(&mut self) {
+        if self.last_flush.elapsed() >= self.flush_took {
+            self.flush_dirty();
+        }
+    }
+
+    /// Whether anything waits for company.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     pub(crate) fn is_deferring(&self) -> bool {
@@ -1044,6 +1066,7 @@ impl Pipes {
     pub(crate) fn mark_unread(&mut self, id: PipeId) {
         if !std::mem::replace(&mut self.slab[id].unread, true) {
             self.unread.push_back(id);
+            self.pool.share_among(self.unread.len());
         }
     }
 
@@ -1055,6 +1078,7 @@ impl Pipes {
     /// A pipe that was reported readable and may not be read empty yet.
     pub(crate) fn take_unread(&mut self) -> Option<PipeId> {
         let id = self.unread.pop_front()?;
+        self.pool.share_among(self.unread.len());
         self.slab[id].unread = false;
         Some(id)
     }

@@ -511,6 +511,36 @@ fn messages_leave_while_the_application_computes() {
     }
 }
 
+/// The same for so many peers that writing to all takes long: what waits for the next time leaves, too.
+#[test]
+fn messages_to_many_peers_leave_while_the_application_computes() {
+    const PEERS: usize = 100;
+    let (sending, receiving) = (Context::new(), Context::new());
+    let push = Push::with_options(&sending, quick()).unwrap();
+    let monitor = push.monitor();
+    let pulls: Vec<_> = (0..PEERS)
+        .map(|_| {
+            let pull = Pull::new(&receiving).unwrap();
+            push.connect(&pull.bind(ANY).unwrap()).unwrap();
+            event(&monitor, EventKind::HandshakeSucceeded);
+            pull
+        })
+        .collect();
+    for rounds in [1, 2, 30] {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..rounds {
+                    pulls.iter().for_each(|pull| assert_eq!(text(pull), "x"));
+                }
+                over.store(true, Ordering::SeqCst);
+            });
+            (0..rounds * PEERS).for_each(|_| push.send("x").unwrap());
+            assert!(compute_until(&over), "{rounds} messages for each peer");
+        });
+    }
+}
+
 /// The same for messages sent before there was a connection, and for a reply after a receive.
 #[test]
 fn queued_messages_and_replies_leave_while_the_application_computes() {

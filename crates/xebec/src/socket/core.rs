@@ -1198,7 +1198,7 @@ impl Serviced for Core {
         if st.phase == Phase::Closed {
             return false;
         }
-        st.pipes.flush_dirty();
+        st.pipes.flush_in_time();
         self.settle(&mut st);
         st.pipes.prune_unread();
         match st.lease.tick() {
@@ -1212,13 +1212,13 @@ impl Serviced for Core {
                 }
                 true
             }
-            Tick::Rest | Tick::Done if !st.more => st.pipes.is_deferring(),
+            Tick::Rest | Tick::Done if !st.more => st.pipes.is_dirty(),
             tick => {
                 if tick == Tick::TakeBack {
                     self.arm(&st, true);
                 }
                 let came = self.drive_ahead(&mut st);
-                let again = st.more || st.pipes.is_deferring();
+                let again = st.more || st.pipes.is_dirty();
                 drop(st);
                 if came && self.signal.is_awaited() {
                     self.signal.raise();
