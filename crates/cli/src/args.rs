@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use xebec::SocketType;
+use xebec_patterns::titanic::Id;
 
 use crate::codec::Format;
+use crate::commands::titanic::ask::uuid;
+use crate::commands::titanic::settings::{When, when};
 use crate::quantity::{self, Patience};
 
 const ABOUT_ENDS: &str = "\
@@ -157,6 +160,16 @@ Examples:
     Call(Call),
     /// Make a shell command a service of a Majordomo broker
     Worker(Worker),
+    /// Keep requests and replies on disk beside a Majordomo broker: Titanic
+    #[command(after_help = "\
+Examples:
+  xebec broker & xebec worker upper --exec 'tr a-z A-Z' &
+  xebec titanic requests.log &
+  ID=$(xebec titanic submit upper hello)
+  xebec titanic fetch $ID --wait
+  xebec titanic close $ID
+  xebec titanic status")]
+    Titanic(Titanic),
     /// Open a socket and show what happens to it: events and counters, live
     #[command(after_long_help = ABOUT_ENDS)]
     Watch(Watch),
@@ -554,6 +567,9 @@ pub(crate) struct Broker {
     /// Bind here instead of where the settings say, which is tcp://*:5555 by default (repeatable)
     #[arg(short, long, value_name = "ENDPOINT", value_hint = ValueHint::Url)]
     pub(crate) bind: Vec<String>,
+    /// Offer Titanic's services and keep requests in this file, as `path` in [titanic] of the settings does
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) titanic: Option<PathBuf>,
     /// Print the settings, with what they mean and their defaults, and end
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -655,6 +671,129 @@ pub(crate) struct Worker {
     /// Tell nothing but failures
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// `xebec titanic`.
+#[derive(Args, Debug, Clone)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    long_about = "\
+Keep requests and replies on disk beside a Majordomo broker: Titanic
+
+A worker of the services titanic.request, titanic.reply and titanic.close of RFC 9 and a client of all others. A \
+request is answered with 200 once it is on disk, and sent to its service until that has replied; the reply is kept \
+until the request is closed. What is in FILE is resumed at the start. `xebec broker --titanic FILE` is both in \
+one process. SIGTERM and Ctrl-C take no more requests and end what services are at; a second signal ends at once; SIGUSR1 \
+prints the state."
+)]
+pub(crate) struct Titanic {
+    #[command(subcommand)]
+    pub(crate) about: Option<TitanicCommand>,
+    #[command(flatten)]
+    pub(crate) settings: TitanicSettings,
+}
+
+/// How a Titanic runs.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct TitanicSettings {
+    /// The file, which is made if there is none
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) at: Majordomo,
+    /// Keep requests in memory instead: they are lost with this process
+    #[arg(long, conflicts_with = "path")]
+    pub(crate) memory: bool,
+    /// The size of the file, or of what is kept in memory
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "256M")]
+    pub(crate) size: usize,
+    /// When requests are made durable: each at once, so long after the first (and clients wait for it), or off
+    #[arg(long, value_name = "each|DURATION|off", value_parser = when, default_value = "each")]
+    pub(crate) sync: When,
+    /// Workers of each service, and so clients that share a sync of the disk
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) workers: u8,
+    /// Requests that are sent to one service at a time
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub(crate) calls: usize,
+    /// How long a service may take to reply before the request is sent again
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "1m")]
+    pub(crate) timeout: Duration,
+    /// After how many calls without a reply a request is given up; 0 is never
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) attempts: u16,
+    /// Let clients list the UUIDs of all requests, which is all it takes to get a reply
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Tell nothing but failures
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// What can be asked of a Titanic that runs.
+#[derive(Subcommand, Debug, Clone)]
+pub(crate) enum TitanicCommand {
+    /// Give it a request, and print the UUID once it is stored
+    Submit {
+        /// The name of the service
+        service: String,
+        /// The frames of the request; without any, standard input is the only one
+        body: Vec<String>,
+        /// Wait for the reply, print it, and close the request; the UUID goes to standard error
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        format: FormatFlags,
+        #[command(flatten)]
+        ask: TitanicAsk,
+    },
+    /// Print the reply to a request; status 124 if there is none yet
+    Fetch {
+        /// What `submit` printed
+        #[arg(value_parser = uuid)]
+        id: Id,
+        /// Wait for the reply
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        format: FormatFlags,
+        #[command(flatten)]
+        ask: TitanicAsk,
+    },
+    /// Have it forget a request and its reply
+    Close {
+        /// What `submit` printed
+        #[arg(value_parser = uuid)]
+        id: Id,
+        #[command(flatten)]
+        ask: TitanicAsk,
+    },
+    /// Print what it has: UUID, state, attempts, bytes, milliseconds since 1970; if it runs with --list
+    List {
+        #[command(flatten)]
+        ask: TitanicAsk,
+    },
+    /// Print its state and counters
+    Status {
+        #[command(flatten)]
+        ask: TitanicAsk,
+    },
+}
+
+/// How a Titanic that runs is asked.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct TitanicAsk {
+    #[command(flatten)]
+    pub(crate) at: Majordomo,
+    /// Number the questions, so that a request is stored once though it is sent again; for `xebec broker`
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How long to wait for an answer before the question is sent again
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "2500ms")]
+    pub(crate) timeout: Duration,
+    /// How often the question is sent, at most
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempts: u32,
 }
 
 /// `xebec watch`.

@@ -8,6 +8,7 @@
 
 pub mod backoff;
 pub mod binary_star;
+mod counters;
 pub mod driver;
 pub mod freelance;
 pub mod lazy;
@@ -15,6 +16,7 @@ pub mod machine;
 pub mod majordomo;
 pub mod pirate;
 pub mod simulator;
+mod slots;
 pub mod titanic;
 
 pub use backoff::Backoff;

@@ -228,6 +228,27 @@ pub enum Action<O> {
     End,
 }
 
+impl<O> Action<O> {
+    /// The same for a machine that has another inside it, whose port 0 is `first` outside; or, as the
+    /// error, what the inner one delivers. [`Action::End`] is the inner one's own end.
+    ///
+    /// # Errors
+    /// What is delivered.
+    pub fn nested<P>(self, first: u8) -> Result<Action<P>, O> {
+        let outer = |port: Port| Port(first + port.0);
+        Ok(match self {
+            Action::Open(port, spec) => Action::Open(outer(port), spec),
+            Action::Close(port) => Action::Close(outer(port)),
+            Action::Connect(port, to) => Action::Connect(outer(port), to),
+            Action::Disconnect(port, at) => Action::Disconnect(outer(port), at),
+            Action::Listen(port, on) => Action::Listen(outer(port), on),
+            Action::Send(port, message) => Action::Send(outer(port), message),
+            Action::Deliver(output) => return Err(output),
+            Action::End => Action::End,
+        })
+    }
+}
+
 /// The actions of one event, in order. Whoever runs a machine keeps one of these and empties it after
 /// each event, so that no event costs an allocation.
 #[derive(Debug)]

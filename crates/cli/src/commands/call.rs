@@ -20,23 +20,39 @@ pub(super) fn dialect(mdp: Mdp) -> Dialect {
     }
 }
 
-fn client(at: &Majordomo, timeout: Duration, attempts: u32, once: bool) -> anyhow::Result<Client> {
-    let mut config = ClientConfig::new("");
-    config.endpoints = at.brokers.clone();
-    config.dialect = dialect(at.mdp);
-    config.timeout = timeout;
-    config.attempts = attempts;
-    config.once = once;
+/// The brokers, which are checked: what connects later cannot tell.
+pub(super) fn endpoints(at: &Majordomo) -> anyhow::Result<Vec<String>> {
     for endpoint in &at.brokers {
         let wrong = |why| Stop::Usage(format!("--broker {endpoint}: {why}"));
         endpoint.parse::<xebec::Endpoint>().map_err(wrong)?;
     }
+    Ok(at.brokers.clone())
+}
+
+/// How a client is set up for one command.
+pub(super) fn config(
+    at: &Majordomo,
+    timeout: Duration,
+    attempts: u32,
+    once: bool,
+) -> anyhow::Result<ClientConfig> {
+    let mut config = ClientConfig::new("");
+    config.endpoints = endpoints(at)?;
+    config.dialect = dialect(at.mdp);
+    config.timeout = timeout;
+    config.attempts = attempts;
+    config.once = once;
     // Nothing waits here that a signal could not end at once.
     interrupt::end_at_once(true);
+    Ok(config)
+}
+
+fn client(at: &Majordomo, timeout: Duration, attempts: u32, once: bool) -> anyhow::Result<Client> {
+    let config = config(at, timeout, attempts, once)?;
     Ok(Client::new(&Context::new(), config)?)
 }
 
-fn failure(error: CallError, service: &str, at: &Majordomo) -> anyhow::Error {
+pub(super) fn failure(error: CallError, service: &str, at: &Majordomo) -> anyhow::Error {
     match error {
         CallError::NoReply => {
             let brokers = at.brokers.join(", ");
@@ -46,20 +62,24 @@ fn failure(error: CallError, service: &str, at: &Majordomo) -> anyhow::Error {
     }
 }
 
+/// The frames of a request: arguments, or else standard input.
+pub(super) fn body(frames: &[String]) -> anyhow::Result<Message> {
+    if !frames.is_empty() {
+        return Ok(frames.iter().map(Frame::from).collect());
+    }
+    let mut input = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut input);
+    read.context("cannot read standard input")?;
+    if input.last() == Some(&b'\n') {
+        input.pop();
+    }
+    Ok(input.into())
+}
+
 /// Asks, and prints what comes back.
 pub(super) fn run(args: args::Call) -> anyhow::Result<()> {
     let mut printer = exchange::printer(&args.format, SocketType::Req)?;
-    let body: Message = if args.body.is_empty() {
-        let mut input = Vec::new();
-        let read = std::io::stdin().read_to_end(&mut input);
-        read.context("cannot read standard input")?;
-        if input.last() == Some(&b'\n') {
-            input.pop();
-        }
-        input.into()
-    } else {
-        args.body.iter().map(Frame::from).collect()
-    };
+    let body = body(&args.body)?;
     let client = client(&args.at, args.timeout, args.attempts, args.once)?;
     for part in client.stream(&args.service, body) {
         printer.print(&part.map_err(|error| failure(error, &args.service, &args.at))?)?;

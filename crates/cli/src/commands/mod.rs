@@ -7,6 +7,7 @@
 //! | [`requests`] | req and rep, which alternate |
 //! | [`mod@proxy`], [`mod@watch`], [`mod@demo`], [`mod@bench`] | as they say |
 //! | [`broker`], [`call`], [`worker`] | Majordomo: a broker, a request to a service, a service |
+//! | [`titanic`] | Titanic beside a broker, and questions to one |
 //! | [`keygen`] | a key pair for CURVE |
 //! | [`pages`] | completions and man pages |
 //!
@@ -25,6 +26,7 @@ mod pages;
 mod proxy;
 mod publish;
 mod requests;
+pub(crate) mod titanic;
 mod watch;
 mod worker;
 
@@ -67,6 +69,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Broker(args) => broker::run(args),
         Command::Call(args) => call::run(args),
         Command::Worker(args) => worker::run(args),
+        Command::Titanic(args) => titanic::run(args),
         Command::Watch(args) => watch::run(args),
         Command::Demo(args) => demo::run(args),
         Command::DemoWorker(args) => demo::worker::run(args),

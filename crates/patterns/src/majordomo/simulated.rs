@@ -236,6 +236,7 @@ fn world(sim: &mut Simulator, strict: bool) -> World {
                     client,
                     ClientCommand::Call {
                         ticket,
+                        key: None,
                         service,
                         body,
                     },
@@ -430,6 +431,7 @@ fn a_client_is_told_that_the_broker_knows_no_stamps() {
             client,
             ClientCommand::Call {
                 ticket,
+                key: None,
                 service,
                 body,
             },

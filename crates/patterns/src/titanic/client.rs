@@ -13,6 +13,7 @@
 //! to [`Wanted::Follow`].
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -42,6 +43,11 @@ pub enum Wanted {
     },
     /// The application is done with the reply, or wants none: close the request.
     Close {
+        /// Which.
+        tag: u64,
+    },
+    /// The application has no more interest in it: nothing more is asked or told, and Titanic keeps it.
+    Drop {
         /// Which.
         tag: u64,
     },
@@ -116,6 +122,20 @@ pub enum Failure {
     Silent,
     /// What Titanic answered is nothing that RFC 9 knows.
     Malformed,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Tag => f.write_str("the tag is in use, or is not known"),
+            Failure::Unknown => {
+                f.write_str("Titanic does not know this UUID: the request was closed, or never was")
+            }
+            Failure::Refused(why) => write!(f, "Titanic refused: {why}"),
+            Failure::Silent => f.write_str("Titanic did not answer in time"),
+            Failure::Malformed => f.write_str("Titanic answered what is none of RFC 9"),
+        }
+    }
 }
 
 /// How a [`TitanicClient`] goes about it.
@@ -362,10 +382,14 @@ impl TitanicClient {
         timers.insert((at, tag));
     }
 
-    fn fail(&mut self, tag: u64, why: Failure, asks: &mut Asks) {
+    fn forget(&mut self, tag: u64) {
         if let Some(wake) = self.requests.remove(&tag).and_then(|request| request.wake) {
             self.timers.remove(&(wake, tag));
         }
+    }
+
+    fn fail(&mut self, tag: u64, why: Failure, asks: &mut Asks) {
+        self.forget(tag);
         asks.deliver(Ask::Failed { tag, why });
     }
 }
@@ -381,6 +405,7 @@ impl Machine for TitanicClient {
             }
             Event::Command(Wanted::Follow { tag, id }) => self.begin(tag, Step::Poll(id), asks),
             Event::Command(Wanted::Close { tag }) => self.close(tag, asks),
+            Event::Command(Wanted::Drop { tag }) => self.forget(tag),
             Event::Command(Wanted::Answered { tag, answer }) => {
                 self.answered(tag, answer, now, asks);
             }

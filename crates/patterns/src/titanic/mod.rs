@@ -1,7 +1,9 @@
 //! Titanic (RFC 9): requests that outlive the client, the service and the machine between them.
 //!
-//! [`Titanic`] is the machine behind the three services, [`TitanicClient`] one of a program that uses them
-//! without waiting.
+//! | role | what it decides | over Majordomo | over sockets |
+//! |---|---|---|---|
+//! | Titanic | [`Titanic`] | [`ServerMachine`] | [`Server`] |
+//! | client | [`TitanicClient`] | | [`Client`] |
 //!
 //! What is kept stands behind two small traits: a [`Store`] of requests and their replies, and
 //! [`Answers`] given to clients that may ask again. Each has two engines: memory
@@ -11,7 +13,9 @@
 
 mod answers;
 mod client;
+mod digest;
 mod disk;
+mod face;
 mod id;
 mod index;
 mod log;
@@ -20,18 +24,22 @@ mod opening;
 mod record;
 mod recovery;
 mod ring;
+mod server;
 mod service;
 mod simulated;
 mod store;
 
 pub use answers::{Answers, Bounds, MemoryAnswers};
 pub use client::{Answered, Ask, ClientOptions, Failure, TitanicClient, Wanted};
+pub use digest::{ServerCounters, ServerDigest};
 pub use disk::{Disk, FileDisk};
+pub use face::{Client, ClientError, Server, Submitted};
 pub use id::{Id, IdError};
 pub use log::{Log, Work, format};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use opening::{Durability, LogOptions, OpenError};
 pub use recovery::{Damage, Lost, Recovery};
+pub use server::{LIST, ROWS, STATUS, ServerCommand, ServerConfig, ServerMachine, ServerNote};
 pub use service::{Outcome, Service, Tell, Ticket, Titanic, TitanicOptions, Told};
 pub use simulated::SimulatedDisk;
 pub use store::{Listed, Mark, State, Store, StoreError, Usage};

@@ -91,6 +91,8 @@ pub enum Outcome {
     Unavailable,
     /// It is not known whether the service executed it; no reply came.
     NoReply,
+    /// A reply came that is too large to be kept.
+    TooLarge,
 }
 
 /// What the machine tells.
@@ -124,6 +126,9 @@ pub enum Tell {
 pub struct TitanicOptions {
     /// Calls to one service at a time.
     pub calls: usize,
+    /// Calls to all of them at a time. One service has at most as many of these as are free, so that
+    /// however many are slow there is room for another.
+    pub calls_in_all: usize,
     /// How long a call may take before the request is sent again.
     pub timeout: Duration,
     /// The pauses after a service was not there or did not reply.
@@ -141,6 +146,7 @@ impl Default for TitanicOptions {
     fn default() -> Self {
         TitanicOptions {
             calls: 16,
+            calls_in_all: 1000,
             timeout: Duration::from_secs(60),
             retry: Backoff::constant(Duration::from_secs(1)),
             attempts: 0,
@@ -151,7 +157,7 @@ impl Default for TitanicOptions {
 }
 
 /// The machine.
-pub struct Titanic<S> {
+pub struct Titanic<S: ?Sized> {
     store: Arc<S>,
     options: TitanicOptions,
     ids: Box<dyn FnMut() -> Id + Send>,
@@ -174,6 +180,8 @@ pub struct Titanic<S> {
     timers: BTreeSet<(Time, Timer)>,
     /// Queues from which something may be sent.
     ready: BTreeSet<Arc<[u8]>>,
+    /// Queues from which something may be sent when there are fewer calls in all.
+    crowded: BTreeSet<Arc<[u8]>>,
     next: u64,
 }
 
@@ -209,7 +217,7 @@ const HELD: Duration = Duration::from_secs(1);
 
 type Tells = Actions<Tell>;
 
-impl<S: Store> Titanic<S> {
+impl<S: Store + ?Sized> Titanic<S> {
     /// A machine on a store. Requests that are in it already are executed once the machine starts.
     /// `ids` makes the UUIDs, which nobody should be able to guess: see [`Id::random`].
     pub fn new(
@@ -235,6 +243,7 @@ impl<S: Store> Titanic<S> {
             held_until: None,
             timers: BTreeSet::new(),
             ready: BTreeSet::new(),
+            crowded: BTreeSet::new(),
             next: 0,
         }
     }
@@ -247,6 +256,11 @@ impl<S: Store> Titanic<S> {
     /// How many requests wait for their turn, and how many calls are under way.
     pub fn load(&self) -> (usize, usize) {
         (self.places.len(), self.calls.len())
+    }
+
+    /// Changes [`TitanicOptions::calls_in_all`], for the calls to come.
+    pub fn limit_calls(&mut self, in_all: usize) {
+        self.options.calls_in_all = in_all;
     }
 
     // ---- what clients ask ----
@@ -445,8 +459,13 @@ impl<S: Store> Titanic<S> {
             && let Some(queue) = self.queues.get_mut(service)
             && queue.paused.is_none()
             && queue.calls < self.options.calls
-            && let Some((number, id)) = queue.requests.pop_first()
+            && !queue.requests.is_empty()
         {
+            if queue.calls >= self.options.calls_in_all.saturating_sub(self.calls.len()) {
+                self.crowded.insert(service.clone());
+                return;
+            }
+            let (number, id) = queue.requests.pop_first().expect("it is not empty");
             self.places.remove(&id);
             let request = self.store.request(id).and_then(|frames| {
                 self.store.dispatched(id)?;
@@ -489,6 +508,13 @@ impl<S: Store> Titanic<S> {
             }
             Outcome::Unavailable => self.failed(id, false, now),
             Outcome::NoReply => self.failed(id, true, now),
+            Outcome::TooLarge => {
+                let call = self.end_call(id);
+                self.give_up(id);
+                if let Some(call) = call {
+                    self.tidy(&call.service);
+                }
+            }
         }
     }
 
@@ -511,14 +537,16 @@ impl<S: Store> Titanic<S> {
         }
         match result {
             Ok(mark) => self.settle(id, mark),
-            Err(StoreError::TooLarge { .. }) => {
-                if let Ok(mark) = self.store.abandon(id) {
-                    self.settle(id, mark);
-                }
-            }
+            Err(StoreError::TooLarge { .. }) => self.give_up(id),
             // It was closed meanwhile.
             Err(StoreError::Unknown) => {}
             Err(why) => self.fail(&why, tells),
+        }
+    }
+
+    fn give_up(&mut self, id: Id) {
+        if let Ok(mark) = self.store.abandon(id) {
+            self.settle(id, mark);
         }
     }
 
@@ -546,9 +574,7 @@ impl<S: Store> Titanic<S> {
             let count = self.fruitless.entry(id).or_default();
             *count = count.saturating_add(1);
             if *count >= self.options.attempts {
-                if let Ok(mark) = self.store.abandon(id) {
-                    self.settle(id, mark);
-                }
+                self.give_up(id);
                 self.fruitless.remove(&id);
                 return self.tidy(&call.service);
             }
@@ -571,6 +597,7 @@ impl<S: Store> Titanic<S> {
         let queue = self.queues.get_mut(&call.service).expect("it has a call");
         queue.calls -= 1;
         self.ready.insert(call.service.clone());
+        self.ready.append(&mut self.crowded);
         Some(call)
     }
 
@@ -622,7 +649,7 @@ impl<S: Store> Titanic<S> {
     }
 }
 
-impl<S: Store> Machine for Titanic<S> {
+impl<S: Store + ?Sized> Machine for Titanic<S> {
     type Command = Told;
     type Output = Tell;
 

@@ -1,5 +1,7 @@
 //! Runs the examples as processes and reads what they print.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;

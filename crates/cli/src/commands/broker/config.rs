@@ -1,13 +1,14 @@
 //! The broker's settings as TOML.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
 use xebec_patterns::majordomo::{BrokerConfig, Limit, MemoryReplies, Policy};
 
+use super::super::titanic;
 use crate::quantity;
 
 /// Every setting with its default. Parsed, commented as it is, it says nothing; a test keeps it true.
@@ -50,6 +51,28 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 #bytes = "64M"
 #age = "10m"
 
+# Titanic (RFC 9): requests that are kept until they are closed, and their replies. Off unless there is a path
+# or memory is true.
+[titanic]
+# The file, which is made if there is none: path = "/var/lib/xebec/titanic.log"
+# Or keep them in memory: they are lost with the broker.
+#memory = false
+# The size of the file, or of what is kept in memory.
+#size = "256M"
+# When a request is made durable, before which it is not answered with 200: "each" at once, so long after
+# the first ("10ms"), or "off", whenever the system likes.
+#sync = "each"
+# Workers of each of its services, and so clients that share a sync of the disk; 1 to 64.
+#workers = 32
+# Requests that are sent to one service at a time.
+#calls = 16
+# How long a service may take to reply before the request is sent again.
+#timeout = "1m"
+# After how many calls without a reply a request is given up; 0 is never.
+#attempts = 0
+# Whether titanic.list tells the UUIDs of all requests, which is all that it takes to get a reply.
+#list = false
+
 # How services are treated.
 [default]
 # How often a request is given to another worker after one died with it.
@@ -72,7 +95,7 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
-struct Span(Duration);
+pub(in crate::commands) struct Span(pub(in crate::commands) Duration);
 
 impl TryFrom<String> for Span {
     type Error = String;
@@ -94,13 +117,13 @@ impl TryFrom<String> for Patience {
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a size such as 1000 or \"64M\"")]
-enum Size {
+pub(in crate::commands) enum Size {
     Number(usize),
     Text(String),
 }
 
 impl Size {
-    fn read(self) -> anyhow::Result<usize> {
+    pub(in crate::commands) fn read(self) -> anyhow::Result<usize> {
         match self {
             Size::Number(number) => Ok(number),
             Size::Text(text) => quantity::bytes(&text).map_err(anyhow::Error::msg),
@@ -119,6 +142,7 @@ struct File {
     refusals: Option<bool>,
     limits: Limits,
     once: Once,
+    titanic: titanic::Section,
     default: Treatment,
     service: HashMap<String, Treatment>,
 }
@@ -181,18 +205,23 @@ impl Treatment {
     }
 }
 
-/// The settings of a file, or the defaults.
-pub(super) fn load(path: Option<&Path>) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
+/// What the settings are for: the broker, its memory of replies, and Titanic if there shall be one.
+type Loaded = (BrokerConfig, MemoryReplies, Option<titanic::Settings>);
+
+/// The settings of a file, or the defaults, with Titanic's requests in another file if one is named.
+pub(super) fn load(path: Option<&Path>, log: Option<PathBuf>) -> anyhow::Result<Loaded> {
     let Some(path) = path else {
-        return read("");
+        return read("", log);
     };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the settings in {}", path.display()))?;
-    read(&text).with_context(|| format!("in the settings of {}", path.display()))
+    read(&text, log).with_context(|| format!("in the settings of {}", path.display()))
 }
 
-fn read(text: &str) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
-    let file: File = toml::from_str(text)?;
+fn read(text: &str, log: Option<PathBuf>) -> anyhow::Result<Loaded> {
+    let mut file: File = toml::from_str(text)?;
+    file.titanic.path = log.or(file.titanic.path);
+    let titanic = file.titanic.read().context("in [titanic]")?;
     let mut config = BrokerConfig::new("tcp://*:5555");
     set(&mut config.bind, file.bind);
     set(&mut config.bind_workers, file.bind_workers);
@@ -229,7 +258,7 @@ fn read(text: &str) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
             .age
             .map_or(Duration::from_secs(600), |span| span.0),
     );
-    Ok((config, replies))
+    Ok((config, replies, titanic))
 }
 
 #[cfg(test)]
@@ -238,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_what_holds() {
-        let text = |text| format!("{:?}", read(text).unwrap());
+        let text = |text| format!("{:?}", read(text, None).unwrap());
         assert_eq!(text(DEFAULT), text(""));
         let settings = DEFAULT.lines().map(|line| match line.strip_prefix('#') {
             Some(setting) if !setting.starts_with([' ', '[']) => setting,
@@ -253,9 +282,10 @@ mod tests {
 
     #[test]
     fn a_service_differs_where_it_says_so() {
-        let (config, _) = read(
+        let (config, ..) = read(
             "bind = ['tcp://127.0.0.1:*']\n[default]\nretries = 5\nbytes = '1k'\n\
              [service.'a.b']\nqueue-time = '5s'\nreply-time = '1m'",
+            None,
         )
         .unwrap();
         let policy = config.policies["a.b"];
@@ -273,9 +303,15 @@ mod tests {
             ("service-time = '5'", "no unit"),
             ("[limits]\nbytes = 'many'", "not a size"),
             ("[limits]\nmessages = -1", "messages"),
+            (
+                "[titanic]\nmemory = true\npath = 'x'",
+                "both a path and memory",
+            ),
+            ("[titanic]\nmemory = true\nworkers = 65", "1 to 64"),
+            ("[titanic]\nsync = 'often'", "neither each nor off"),
             ("[service.x]\nheartbeat = '1ms'", "less than 10ms"),
         ] {
-            let error = format!("{:#}", read(text).unwrap_err());
+            let error = format!("{:#}", read(text, None).unwrap_err());
             assert!(error.contains(why), "{text}: {error}");
         }
     }

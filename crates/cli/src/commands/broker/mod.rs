@@ -3,7 +3,8 @@
 //! What it does is the library's (`xebec_patterns::majordomo`); here are its settings, its signals and
 //! its log: lines of `event=… key=value …` on standard error.
 
-mod config;
+pub(super) mod config;
+mod titanic;
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use signal_hook::low_level::pipe;
 use xebec::{Context, Frame};
 use xebec_patterns::majordomo::broker::{BACK, Command, FRONT};
 use xebec_patterns::majordomo::{Broker, Note};
-use xebec_patterns::{Driver, DriverError, Handle};
+use xebec_patterns::titanic::ServerCommand;
+use xebec_patterns::{Driver, DriverError};
 
+use self::titanic::{Aboard, INSIDE};
 use super::call;
 use crate::args::{self, BrokerCommand};
 use crate::console::Talk;
@@ -32,41 +35,79 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
         std::io::stdout().write_all(config::DEFAULT.as_bytes())?;
         return Ok(());
     }
-    let (mut settings, replies) = config::load(args.config.as_deref())?;
+    let (mut settings, replies, titanic) = config::load(args.config.as_deref(), args.titanic)?;
     if !args.bind.is_empty() {
         settings.bind = args.bind;
     }
     let talk = Talk::from_flags(args.quiet, false);
     let context = Context::new();
+    let aboard = titanic.map(|titanic| Aboard::open(titanic, &mut settings, talk));
+    let aboard = aboard.transpose()?;
     let driver = Driver::new(&context, Broker::with_replies(settings, replies))?;
     for port in [FRONT, BACK] {
-        for at in driver.bound(port) {
+        for at in driver.bound(port).iter().filter(|at| *at != INSIDE) {
             talk.note(format_args!("broker bound to {at}"));
         }
     }
     let handle = Arc::new(driver.spawn());
-    let hears = handle.clone();
-    let (readable, written) = std::os::unix::net::UnixStream::pair()?;
-    readable.set_nonblocking(true)?;
-    pipe::register(SIGUSR1, written)?;
-    thread::spawn(move || follow_signals(&hears, &readable));
+    let aboard = aboard.map(|aboard| aboard.start(&context, &handle, talk));
+    let aboard = aboard.transpose()?;
+    // Whoever else holds them would keep their stores open.
+    let hears = Arc::downgrade(&handle);
+    let server = aboard.as_ref().map(Aboard::server).unwrap_or_default();
+    on_signals(move |wish| {
+        match (wish, server.upgrade()) {
+            (Wish::Digest, Some(server)) => server.command(ServerCommand::Digest),
+            (Wish::Drain, Some(server)) => server.stop(),
+            _ => {}
+        }
+        match (wish, hears.upgrade()) {
+            (Wish::Digest, Some(broker)) => broker.command(Command::Digest),
+            (Wish::Drain, Some(broker)) => broker.stop(),
+            (Wish::End, Some(broker)) => broker.command(Command::End),
+            (_, None) => {}
+        }
+    })?;
     loop {
         match handle.recv() {
             Ok(Note::Digest(digest)) => {
                 let _ = std::io::stderr().write_all(digest.to_string().as_bytes());
             }
+            Ok(note) if aboard.is_some() && titanic::is_routine(&note) => {}
             Ok(note) => talk.note(Line(&note)),
             Err(DriverError::Ended) => break,
             Err(error) => return Err(error.into()),
         }
     }
+    drop(handle);
+    let outcome = aboard.map_or(Ok(()), Aboard::close);
     // The last commands to workers and refusals to clients leave within a second.
     context.term();
+    outcome?;
     Ok(interrupt::check()?)
 }
 
-/// SIGUSR1 asks for the digest, SIGTERM drains, the others end.
-fn follow_signals(handle: &Handle<Broker>, usr1: &std::os::unix::net::UnixStream) {
+/// What a signal asks for.
+#[derive(Clone, Copy)]
+pub(super) enum Wish {
+    /// SIGUSR1: to print the state.
+    Digest,
+    /// SIGTERM: to end when what is at hand is done.
+    Drain,
+    /// The others: to end.
+    End,
+}
+
+/// Calls `tell` in a thread of its own when a signal comes; of those that end, only the first.
+pub(super) fn on_signals(tell: impl Fn(Wish) + Send + 'static) -> anyhow::Result<()> {
+    let (readable, written) = std::os::unix::net::UnixStream::pair()?;
+    readable.set_nonblocking(true)?;
+    pipe::register(SIGUSR1, written)?;
+    thread::spawn(move || follow_signals(tell, &readable));
+    Ok(())
+}
+
+fn follow_signals(tell: impl Fn(Wish), usr1: &std::os::unix::net::UnixStream) {
     let mut told = false;
     loop {
         let mut fds = vec![PollFd::new(usr1, PollFlags::IN)];
@@ -78,15 +119,15 @@ fn follow_signals(handle: &Handle<Broker>, usr1: &std::os::unix::net::UnixStream
         let _ = poll(&mut fds, None);
         let mut bytes = [0; 64];
         if rustix::io::read(usr1, &mut bytes).is_ok() {
-            handle.command(Command::Digest);
+            tell(Wish::Digest);
         }
         if !told && let Err(Stop::Signal(signal)) = interrupt::check() {
             told = true;
-            if signal == SIGTERM {
-                handle.stop();
+            tell(if signal == SIGTERM {
+                Wish::Drain
             } else {
-                handle.command(Command::End);
-            }
+                Wish::End
+            });
         }
     }
 }

@@ -3,23 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
-        /// How often things happened since the broker started.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct Counters { $($(#[doc = $doc])+ pub $name: u64,)* }
-
-        impl Counters {
-            /// Names and values.
-            pub fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name)),*].into_iter()
-            }
-        }
-    };
-}
+use crate::counters::counters;
 
 counters! {
+    /// How often things happened since the broker started.
+    Counters:
     /// Requests that clients made, those to `mmi.` services too.
     requests,
     /// Requests given to workers, again ones too.
@@ -139,12 +127,7 @@ impl fmt::Display for Digest {
             self.kept,
             self.kept_bytes,
         )?;
-        f.write_str("counters")?;
-        let counted = self.counters.rows().filter(|(_, value)| *value > 0);
-        for (name, value) in counted {
-            write!(f, " {name}={value}")?;
-        }
-        writeln!(f)?;
+        writeln!(f, "{}", self.counters)?;
         self.each
             .iter()
             .try_for_each(|service| writeln!(f, "service {service}"))

@@ -1,19 +1,15 @@
 //! A client over sockets, for threads and tasks.
 
-use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Poll, Waker};
-use std::time::Duration;
 
 use fastrand::Rng;
-use parking_lot::{Condvar, Mutex};
 use xebec::{Context, Frame, Message};
 
 use super::{CallError, ClientCommand, ClientConfig, ClientMachine, ClientOutput};
 use crate::driver::{Driver, DriverError, Handle};
-use crate::machine::{Action, Actions, Event, Machine, Time};
+use crate::machine::{Actions, Event, Machine, Time};
+use crate::slots::{Slot, Slots};
 
 /// A client over sockets, with a thread of its own. It may be used from many threads and tasks at the
 /// same time.
@@ -29,7 +25,7 @@ use crate::machine::{Action, Actions, Event, Machine, Time};
 /// ```
 #[derive(Debug)]
 pub struct Client {
-    slots: Slots,
+    slots: Slots<ClientOutput>,
     handle: Arc<Handle<Faced>>,
     next: AtomicU64,
 }
@@ -39,25 +35,10 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Stream {
     ticket: u64,
-    slot: Arc<Slot>,
-    slots: Slots,
+    slot: Arc<Slot<ClientOutput>>,
+    slots: Slots<ClientOutput>,
     handle: Arc<Handle<Faced>>,
     over: bool,
-}
-
-type Slots = Arc<Mutex<HashMap<u64, Arc<Slot>>>>;
-
-/// What has come for one request.
-#[derive(Debug, Default)]
-struct Slot {
-    state: Mutex<SlotState>,
-    news: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct SlotState {
-    outputs: VecDeque<ClientOutput>,
-    waker: Option<Waker>,
 }
 
 impl Client {
@@ -120,10 +101,10 @@ impl Client {
     /// Asks a service. The request is under way when this returns; the reply is in the stream.
     pub fn stream(&self, service: impl Into<Frame>, body: impl Into<Message>) -> Stream {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = Arc::<Slot>::default();
-        self.slots.lock().insert(ticket, slot.clone());
+        let slot = self.slots.open(ticket);
         self.handle.command(ClientCommand::Call {
             ticket,
+            key: None,
             service: service.into(),
             body: body.into().into_frames(),
         });
@@ -145,22 +126,11 @@ impl Iterator for Stream {
         if self.over {
             return None;
         }
-        let mut state = self.slot.state.lock();
-        let output = loop {
-            if let Some(output) = state.outputs.pop_front() {
-                break output;
-            }
-            let a_while = Duration::from_secs(1);
-            if self.slot.news.wait_for(&mut state, a_while).timed_out()
-                && state.outputs.is_empty()
-                && self.handle.try_recv().is_err()
-            {
-                let error = CallError::Ended;
-                let ticket = self.ticket;
-                break ClientOutput::Failed { ticket, error };
-            }
-        };
-        drop(state);
+        let output = self.slot.wait(|| self.handle.try_recv().is_err());
+        let output = output.unwrap_or(ClientOutput::Failed {
+            ticket: self.ticket,
+            error: CallError::Ended,
+        });
         Some(self.take(output))
     }
 }
@@ -172,18 +142,7 @@ impl Stream {
         if self.over {
             return None;
         }
-        let slot = self.slot.clone();
-        let output = poll_fn(|cx| {
-            let mut state = slot.state.lock();
-            match state.outputs.pop_front() {
-                Some(output) => Poll::Ready(output),
-                None => {
-                    state.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await;
+        let output = self.slot.wait_async().await;
         Some(self.take(output))
     }
 
@@ -203,7 +162,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.slots.lock().remove(&self.ticket);
+        self.slots.close(self.ticket);
         if !self.over {
             self.handle.command(ClientCommand::Cancel(self.ticket));
         }
@@ -215,7 +174,7 @@ impl Drop for Stream {
 struct Faced {
     machine: ClientMachine,
     actions: Actions<ClientOutput>,
-    slots: Slots,
+    slots: Slots<ClientOutput>,
 }
 
 impl Machine for Faced {
@@ -225,38 +184,19 @@ impl Machine for Faced {
     fn handle(&mut self, event: Event<ClientCommand>, now: Time, actions: &mut Actions<()>) {
         self.machine.handle(event, now, &mut self.actions);
         for action in self.actions.drain() {
-            match action {
-                Action::Deliver(output) => {
+            match action.nested(0) {
+                Ok(action) => actions.push(action),
+                Err(output) => {
                     let (ClientOutput::Part { ticket, .. } | ClientOutput::Failed { ticket, .. }) =
                         &output;
-                    let slot = self.slots.lock().get(ticket).cloned();
-                    if let Some(slot) = slot {
-                        slot.put(output);
-                    }
+                    let ticket = *ticket;
+                    self.slots.put(ticket, output);
                 }
-                Action::Open(port, spec) => actions.push(Action::Open(port, spec)),
-                Action::Close(port) => actions.close(port),
-                Action::Connect(port, to) => actions.push(Action::Connect(port, to)),
-                Action::Disconnect(port, at) => actions.push(Action::Disconnect(port, at)),
-                Action::Listen(port, on) => actions.listen(port, on),
-                Action::Send(port, message) => actions.send(port, message),
-                Action::End => actions.end(),
             }
         }
     }
 
     fn due(&self) -> Option<Time> {
         self.machine.due()
-    }
-}
-
-impl Slot {
-    fn put(&self, output: ClientOutput) {
-        let mut state = self.state.lock();
-        state.outputs.push_back(output);
-        self.news.notify_one();
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
     }
 }

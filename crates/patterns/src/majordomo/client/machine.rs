@@ -13,6 +13,7 @@ use crate::machine::{Actions, Event, Link, Machine, Port, Spec, Time};
 
 #[derive(Debug)]
 struct Call {
+    key: Key,
     service: Frame,
     body: Vec<Frame>,
     /// Where it is at work.
@@ -61,6 +62,7 @@ pub struct ClientMachine {
     /// Lanes with nothing at work; without stamps.
     free: Vec<usize>,
     calls: HashMap<u64, Call>,
+    by_key: HashMap<Key, u64>,
     waiting: VecDeque<u64>,
     timers: BTreeSet<(Time, Timer)>,
     invalid: u64,
@@ -89,6 +91,7 @@ impl ClientMachine {
                 .collect(),
             free: (0..lanes).rev().collect(),
             calls: HashMap::new(),
+            by_key: HashMap::new(),
             waiting: VecDeque::new(),
             timers: BTreeSet::new(),
             invalid: 0,
@@ -108,6 +111,7 @@ impl ClientMachine {
     fn call(
         &mut self,
         ticket: u64,
+        key: Option<Key>,
         service: Frame,
         body: Vec<Frame>,
         now: Time,
@@ -123,7 +127,13 @@ impl ClientMachine {
         if let Some(error) = error {
             return actions.deliver(ClientOutput::Failed { ticket, error });
         }
+        let key = key.unwrap_or(Key {
+            client: self.id,
+            number: ticket,
+        });
+        self.by_key.insert(key, ticket);
         let call = Call {
+            key,
             service,
             body,
             lane: None,
@@ -193,18 +203,11 @@ impl ClientMachine {
         let lane = call.lane.expect("it is at work");
         let mut body = call.body.clone();
         if self.config.once {
-            body.insert(0, self.key(ticket).stamp());
+            body.insert(0, call.key.stamp());
         }
         let service = call.service.clone();
         let request = ToBroker::Request { service, body };
         actions.send(port(lane), request.frames(self.config.dialect));
-    }
-
-    fn key(&self, number: u64) -> Key {
-        Key {
-            client: self.id,
-            number,
-        }
     }
 
     /// Gives a socket up, to open another if anything is at work there; what has failed is told.
@@ -254,6 +257,7 @@ impl ClientMachine {
         let Some(call) = self.calls.remove(&ticket) else {
             return true;
         };
+        self.by_key.remove(&call.key);
         if let Some(at) = call.deadline {
             self.timers.remove(&(at, Timer::Call(ticket)));
         }
@@ -318,9 +322,9 @@ impl ClientMachine {
             let Some((key, part)) = Key::take_part(&mut body) else {
                 return self.unstamped(&service, actions);
             };
-            let next = self.calls.get(&key.number).map(|call| call.parts);
+            let ticket = self.by_key.get(&key).copied();
             // One that came already, or one before which others were lost: those come again.
-            (key.client == self.id && next == Some(part)).then_some(key.number)
+            ticket.filter(|ticket| self.calls[ticket].parts == part)
         } else {
             let ticket = at.flight.first().copied();
             ticket.filter(|ticket| service.is_empty() || self.calls[ticket].service == service)
@@ -392,9 +396,10 @@ impl Machine for ClientMachine {
         match event {
             Event::Command(ClientCommand::Call {
                 ticket,
+                key,
                 service,
                 body,
-            }) => self.call(ticket, service, body, now, actions),
+            }) => self.call(ticket, key, service, body, now, actions),
             Event::Command(ClientCommand::Cancel(ticket)) => self.cancel(ticket),
             Event::Message { port, message } => {
                 self.message(usize::from(port.0), message, now, actions);

@@ -20,7 +20,7 @@ use xebec::{Frame, Options};
 pub use self::face::{Client, Stream};
 pub use self::machine::ClientMachine;
 use super::codec::Dialect;
-use super::stamp::Refusal;
+use super::stamp::{Key, Refusal};
 use crate::backoff::Backoff;
 
 /// How a client is set up.
@@ -85,6 +85,9 @@ pub enum ClientCommand {
     Call {
         /// Which names it from now on: never the same twice.
         ticket: u64,
+        /// With [stamps](ClientConfig::once), the stamp, if it is to be another than the client's id and
+        /// the ticket. No two at a time may have the same.
+        key: Option<Key>,
         /// The service.
         service: Frame,
         /// One frame or more.
