@@ -207,8 +207,12 @@ fn nothing_that_was_accepted_is_lost_by_kills() {
     let broker = Broker::with_replies(config, MemoryReplies::new(0, 0, Duration::ZERO));
     let broker = Driver::new(&context, broker).unwrap();
     let at = broker.bound(FRONT)[0].clone();
-    let _broker = broker.spawn();
-    let worker = Worker::new(&context, WorkerConfig::new(&at, "work")).unwrap();
+    let broker = Arc::new(broker.spawn());
+    let notes = broker.clone();
+    // A broker whose notes nobody takes stands still after a while.
+    thread::spawn(move || while notes.recv().is_ok() {});
+    let worker = || Worker::new(&context, WorkerConfig::new(&at, "work")).unwrap();
+    let workers = [worker(), worker(), worker()];
     let mut config = ClientConfig::new(&at);
     (config.attempts, config.timeout) = (1, Duration::from_secs(30));
     let client = Client::new(&context, config).unwrap();
@@ -216,9 +220,12 @@ fn nothing_that_was_accepted_is_lost_by_kills() {
     std::fs::remove_file(log.path()).unwrap();
     let shared = Shared::default();
     thread::scope(|scope| {
-        let (client, worker) = (&client, &worker);
+        let client = &client;
         let ends = Ends(&shared);
-        scope.spawn(|| work(worker, &shared));
+        for worker in &workers {
+            let shared = shared.clone();
+            scope.spawn(move || work(worker, &shared));
+        }
         for n in 0..CLIENTS {
             let shared = shared.clone();
             scope.spawn(move || load(client, n, &shared));
@@ -261,10 +268,10 @@ fn nothing_that_was_accepted_is_lost_by_kills() {
         drop(ends);
         let left: Vec<String> = shared.known().accepted.keys().cloned().collect();
         let again = Shared::default();
-        scope.spawn({
+        for worker in &workers {
             let again = again.clone();
-            move || work(worker, &again)
-        });
+            scope.spawn(move || work(worker, &again));
+        }
         let _ends = Ends(&again);
         for id in &left {
             while asked(client, "titanic.reply", &**id).is_none_or(|(status, _)| status != "200") {
@@ -272,6 +279,7 @@ fn nothing_that_was_accepted_is_lost_by_kills() {
                 thread::yield_now();
             }
         }
+        broker.stop();
         let known = shared.known();
         assert!(known.wrong.is_empty(), "seed {seed}: {:#?}", known.wrong);
         println!(

@@ -282,6 +282,11 @@ impl ServerMachine {
         }
     }
 
+    /// The ports that are left for the client.
+    fn lanes(&self) -> u8 {
+        (256 - self.seats.len()).min(128) as u8 - 1
+    }
+
     /// A client machine for a broker of this kind. Its timeout is the one that counts; it does not try
     /// again, because Titanic does.
     fn client_of(&mut self, manner: Manner) -> ClientMachine {
@@ -293,7 +298,7 @@ impl ServerMachine {
         client.timeout = self.config.titanic.timeout;
         client.in_flight = self.config.titanic.calls_in_all;
         client.once = !matches!(manner, Manner::Plain { .. });
-        client.lanes = (256 - self.seats.len()).min(128) as u8;
+        client.lanes = self.lanes();
         if let Manner::Asking(_) = manner {
             client.timeout = PROBE_TIME;
         }
@@ -318,8 +323,8 @@ impl ServerMachine {
                 Ok(Action::End) => self.seats[index].left = true,
                 Ok(action) => notes.push(action),
                 Err(WorkerOutput::Request(request)) => self.asked(index, request, now, notes),
-                Err(WorkerOutput::Up) => self.link(index, true, notes),
-                Err(WorkerOutput::Down) => self.link(index, false, notes),
+                Err(WorkerOutput::Up) => self.link(index, true, now, notes),
+                Err(WorkerOutput::Down) => self.link(index, false, now, notes),
             }
         }
         self.from_seat = inner;
@@ -374,7 +379,7 @@ impl ServerMachine {
         }
     }
 
-    fn link(&mut self, index: usize, up: bool, notes: &mut Notes) {
+    fn link(&mut self, index: usize, up: bool, now: Time, notes: &mut Notes) {
         self.seats[index].up = up;
         if !up {
             // What the session owed the broker gives to another.
@@ -388,6 +393,11 @@ impl ServerMachine {
             } else {
                 ServerNote::Down
             });
+            match self.manner {
+                Manner::Plain { .. } if any => self.meet(now, notes),
+                Manner::Stamped if any => self.told(Told::Reachable, now, notes),
+                _ => {}
+            }
         }
     }
 
@@ -489,14 +499,24 @@ impl ServerMachine {
         self.client(Event::Command(call), now, notes);
     }
 
+    /// Another broker may have taken the place of the one that it knew.
+    fn meet(&mut self, now: Time, notes: &mut Notes) {
+        self.settle_manner(Manner::Asking(0), now, notes);
+        for ticket in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.ended(ticket, Outcome::Unavailable, now, notes);
+        }
+    }
+
     fn settle_manner(&mut self, manner: Manner, now: Time, notes: &mut Notes) {
-        notes.close(Port(self.seats.len() as u8));
+        let first = self.seats.len() as u8;
+        (0..self.lanes()).for_each(|lane| notes.close(Port(first + lane)));
         self.manner = manner;
         self.client = self.client_of(manner);
-        match manner {
-            Manner::Asking(_) => self.probe(now, notes),
-            manner => notes.deliver(ServerNote::Stamps(manner == Manner::Stamped)),
+        if let Manner::Asking(_) = manner {
+            return self.probe(now, notes);
         }
+        notes.deliver(ServerNote::Stamps(manner == Manner::Stamped));
+        self.told(Told::Reachable, now, notes);
     }
 
     fn call(&mut self, id: Id, service: Frame, body: Vec<Frame>, now: Time, notes: &mut Notes) {
@@ -603,11 +623,7 @@ impl ServerMachine {
         };
         self.ended(ticket, outcome, now, notes);
         if *error == CallError::NoStamps && self.manner == Manner::Stamped {
-            // Another broker took the place of the one that did.
-            self.settle_manner(Manner::Asking(0), now, notes);
-            for ticket in self.calls.keys().copied().collect::<Vec<_>>() {
-                self.ended(ticket, Outcome::Unavailable, now, notes);
-            }
+            self.meet(now, notes);
         }
     }
 

@@ -78,6 +78,8 @@ pub enum Told {
     },
     /// Workers of a service are there (again): what waits for it need not wait any longer.
     Available(Frame),
+    /// All services may be there (again), because the way to them is.
+    Reachable,
     /// What came of a [`Tell::Sync`].
     Synced(Result<(), StoreError>),
 }
@@ -663,6 +665,11 @@ impl<S: Store + ?Sized> Machine for Titanic<S> {
             }) => self.asked(ticket, service, &frames, now, tells),
             Event::Command(Told::Called { id, outcome }) => self.called(id, outcome, now, tells),
             Event::Command(Told::Available(service)) => self.resume(&service.as_bytes().into()),
+            Event::Command(Told::Reachable) => {
+                for service in self.queues.keys().cloned().collect::<Vec<_>>() {
+                    self.resume(&service);
+                }
+            }
             Event::Command(Told::Synced(result)) => {
                 self.syncing = false;
                 if let Err(why) = result {
