@@ -182,3 +182,46 @@ fn a_slow_service_delays_no_other() {
     let pending = ask(&at, &["fetch", &stuck[0]]).failed(124);
     assert!(pending.contains("no reply yet"), "{pending}");
 }
+
+/// A broker that keeps replies in its log, and an `xebec call` whose broker is killed before it has the
+/// reply; each execution leaves a line in a file.
+#[test]
+fn what_was_answered_is_not_executed_again_by_the_next_broker() {
+    let store = nothing("once.log");
+    let config = Scratch::new(
+        "once.toml",
+        b"bind = ['tcp://127.0.0.1:*']\n[once]\ndurable = true\n[titanic]\nsize = '1M'\n",
+    );
+    let path = store.path();
+    let mut first = start(&["broker", config.path(), "--titanic", path]);
+    let at = first.bound();
+    let one = worker(&mut first, &at, "job", "sed s/^/did-/");
+    let context = xebec::Context::new();
+    // The same stamp, as a client that did not get its reply would send it.
+    let key = xebec_patterns::majordomo::stamp::Key {
+        client: [7; 16],
+        number: 1,
+    };
+    let ask = |at: &str, text: &str| {
+        let dealer = xebec::Dealer::new(&context).unwrap();
+        dealer.connect(at).unwrap();
+        let request = xebec_patterns::majordomo::codec::ToBroker::Request {
+            service: "job".into(),
+            body: vec![key.stamp(), text.into()],
+        };
+        dealer.send(request.frames(Default::default())).unwrap();
+        let reply = dealer.recv().unwrap();
+        reply.body().to_string_lossy().into_owned()
+    };
+    assert_eq!(ask(&at, "first"), "did-first");
+    assert_eq!(ask(&at, "second"), "did-first", "it is the same request");
+    first.signal(Signal::KILL);
+    first.wait();
+    one.signal(Signal::KILL);
+    one.wait();
+    let mut second = start(&["broker", config.path(), "--titanic", path, "--bind", &at]);
+    assert!(second.says("event=titanic-open").contains("answers=1 "));
+    second.bound();
+    // There is no worker any more: it can only come from the log.
+    assert_eq!(ask(&at, "third"), "did-first");
+}

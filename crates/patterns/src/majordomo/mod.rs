@@ -22,7 +22,7 @@ pub mod worker;
 pub use broker::{Broker, BrokerConfig, Digest, Limit, Note, Policy};
 pub use client::{CallError, Client, ClientConfig, ClientMachine, Stream};
 pub use codec::Dialect;
-pub use replies::{MemoryReplies, Replies};
+pub use replies::{DurableReplies, Kept, MemoryReplies, Replies};
 pub use worker::{Request, Worker, WorkerConfig, WorkerMachine};
 
 /// Peers send heartbeats so often, as in the Guide.

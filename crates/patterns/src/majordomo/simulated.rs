@@ -39,13 +39,13 @@ impl Replies for Kept {
         self.0.lock().unwrap().replies.get(key).cloned()
     }
 
-    fn keep(&mut self, key: &Key, parts: &Parts, _: Time) -> bool {
+    fn keep(&mut self, key: &Key, parts: &Parts, _: Time) -> super::Kept {
         let mut state = self.0.lock().unwrap();
         let body = parts.last().and_then(|part| part.last()).unwrap().to_vec();
         state.bodies.push(body);
         let before = state.replies.insert(*key, parts.clone());
         assert!(before.is_none(), "{key:?} was executed with a reply kept");
-        true
+        super::Kept::Yes
     }
 
     fn held(&self) -> (usize, usize) {

@@ -43,6 +43,9 @@ pub trait Answers: Send + Sync {
     /// # Errors
     /// The disk failed.
     fn settle(&self, mark: Mark) -> Result<(), StoreError>;
+
+    /// How many are kept, and their bytes.
+    fn held(&self) -> (usize, u64);
 }
 
 /// How much is kept of what clients were answered. What exceeds one of the bounds is forgotten,
@@ -134,6 +137,10 @@ impl<V> Recent<V> {
 
     pub(super) fn len(&self) -> usize {
         self.values.len()
+    }
+
+    pub(super) fn held(&self) -> (usize, u64) {
+        (self.values.len(), self.bytes)
     }
 
     /// Whether so many bytes can be kept at all.
@@ -265,6 +272,10 @@ impl Answers for MemoryAnswers {
 
     fn settle(&self, _mark: Mark) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn held(&self) -> (usize, u64) {
+        self.0.lock().held()
     }
 }
 

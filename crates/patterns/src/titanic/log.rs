@@ -544,4 +544,8 @@ impl<D: Disk> Answers for Log<D> {
     fn settle(&self, mark: Mark) -> Result<(), StoreError> {
         Store::sync(self, mark)
     }
+
+    fn held(&self) -> (usize, u64) {
+        self.state.lock().index.answers.held()
+    }
 }

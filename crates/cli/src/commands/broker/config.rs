@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde::Deserialize;
 use xebec_patterns::majordomo::{BrokerConfig, Limit, MemoryReplies, Policy};
+use xebec_patterns::titanic::Bounds;
 
 use super::super::titanic;
 use crate::quantity;
@@ -50,6 +51,9 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 #replies = 100000
 #bytes = "64M"
 #age = "10m"
+# Whether they are kept in Titanic's file, see there, and so outlive the broker; a reply is then durable
+# before it is sent.
+#durable = false
 
 # Titanic (RFC 9): requests that are kept until they are closed, and their replies. Off unless there is a path
 # or memory is true.
@@ -165,6 +169,7 @@ struct Once {
     replies: Option<usize>,
     bytes: Option<Size>,
     age: Option<Span>,
+    durable: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -221,7 +226,7 @@ pub(super) fn load(path: Option<&Path>, log: Option<PathBuf>) -> anyhow::Result<
 fn read(text: &str, log: Option<PathBuf>) -> anyhow::Result<Loaded> {
     let mut file: File = toml::from_str(text)?;
     file.titanic.path = log.or(file.titanic.path);
-    let titanic = file.titanic.read().context("in [titanic]")?;
+    let mut titanic = file.titanic.read().context("in [titanic]")?;
     let mut config = BrokerConfig::new("tcp://*:5555");
     set(&mut config.bind, file.bind);
     set(&mut config.bind_workers, file.bind_workers);
@@ -251,13 +256,22 @@ fn read(text: &str, log: Option<PathBuf>) -> anyhow::Result<Loaded> {
         "a liveness of 0 gives every worker up at once"
     );
     anyhow::ensure!(!config.bind.is_empty(), "there is nothing in bind");
-    let replies = MemoryReplies::new(
-        file.once.replies.unwrap_or(100_000),
-        file.once.bytes.map_or(Ok(64 << 20), Size::read)?,
-        file.once
-            .age
-            .map_or(Duration::from_secs(600), |span| span.0),
-    );
+    let count = file.once.replies.unwrap_or(100_000);
+    let bytes = file.once.bytes.map_or(Ok(64 << 20), Size::read)?;
+    let age = file.once.age.map_or(Duration::from_secs(600), |age| age.0);
+    if file.once.durable {
+        let bounds = Bounds {
+            count,
+            bytes: bytes as u64,
+            age,
+        };
+        let durable = titanic.as_mut().is_some_and(|t| t.keep_answers(bounds));
+        anyhow::ensure!(
+            durable,
+            "durable in [once] needs Titanic's file: a path in [titanic], or --titanic"
+        );
+    }
+    let replies = MemoryReplies::new(count, bytes, age);
     Ok((config, replies, titanic))
 }
 
@@ -308,6 +322,7 @@ mod tests {
                 "both a path and memory",
             ),
             ("[titanic]\nmemory = true\nworkers = 65", "1 to 64"),
+            ("[once]\ndurable = true", "needs Titanic's file"),
             ("[titanic]\nsync = 'often'", "neither each nor off"),
             ("[service.x]\nheartbeat = '1ms'", "less than 10ms"),
         ] {

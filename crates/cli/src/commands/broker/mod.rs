@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 use xebec::{Context, Frame};
 use xebec_patterns::majordomo::broker::{BACK, Command, FRONT};
-use xebec_patterns::majordomo::{Broker, Note};
+use xebec_patterns::majordomo::{Broker, DurableReplies, Note};
 use xebec_patterns::titanic::ServerCommand;
 use xebec_patterns::{Driver, DriverError};
 
@@ -43,13 +43,19 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
     let context = Context::new();
     let aboard = titanic.map(|titanic| Aboard::open(titanic, &mut settings, talk));
     let aboard = aboard.transpose()?;
-    let driver = Driver::new(&context, Broker::with_replies(settings, replies))?;
+    let log = aboard.as_ref().and_then(Aboard::answers);
+    let broker = match &log {
+        Some(log) => Broker::with_replies(settings, DurableReplies::new(log.clone())),
+        None => Broker::with_replies(settings, replies),
+    };
+    let driver = Driver::new(&context, broker)?;
     for port in [FRONT, BACK] {
         for at in driver.bound(port).iter().filter(|at| *at != INSIDE) {
             talk.note(format_args!("broker bound to {at}"));
         }
     }
     let handle = Arc::new(driver.spawn());
+    let marks = log.map(|log| titanic::settle(log, &handle));
     let aboard = aboard.map(|aboard| aboard.start(&context, &handle, talk));
     let aboard = aboard.transpose()?;
     // Whoever else holds them would keep their stores open.
@@ -73,13 +79,17 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
             Ok(Note::Digest(digest)) => {
                 let _ = std::io::stderr().write_all(digest.to_string().as_bytes());
             }
+            Ok(Note::Sync(mark)) => {
+                // Without the thread the process is about to end.
+                let _ = marks.as_ref().map(|marks| marks.send(mark));
+            }
             Ok(note) if aboard.is_some() && titanic::is_routine(&note) => {}
             Ok(note) => talk.note(Line(&note)),
             Err(DriverError::Ended) => break,
             Err(error) => return Err(error.into()),
         }
     }
-    drop(handle);
+    drop((marks, handle));
     let outcome = aboard.map_or(Ok(()), Aboard::close);
     // The last commands to workers and refusals to clients leave within a second.
     context.term();
@@ -176,6 +186,7 @@ impl std::fmt::Display for Line<'_> {
                     why.to_string()
                 )
             }
+            Note::NotDurable(why) => write!(f, "event=not-durable why={why:?}"),
             Note::Draining { busy } => write!(f, "event=draining busy={busy}"),
             other => write!(f, "event=other note={other:?}"),
         }

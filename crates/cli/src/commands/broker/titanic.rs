@@ -1,12 +1,15 @@
 //! Titanic inside the broker's process: at the broker by way of an inproc endpoint, and otherwise as
 //! `xebec titanic` has it.
 
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
+use std::thread;
 
 use xebec::Context;
 use xebec_patterns::Handle;
+use xebec_patterns::majordomo::broker::Command;
 use xebec_patterns::majordomo::{Broker, BrokerConfig, Note};
-use xebec_patterns::titanic::{Server, ServerCommand};
+use xebec_patterns::titanic::{Answers, Log, Mark, Server, ServerCommand};
 
 use super::super::titanic::{Running, Settings, Stored};
 use crate::console::Talk;
@@ -62,6 +65,11 @@ impl Aboard {
         Ok(self)
     }
 
+    /// Where the broker keeps its replies, if it shall in the log.
+    pub(super) fn answers(&self) -> Option<Arc<Log>> {
+        self.store.log().filter(|_| self.settings.answers)
+    }
+
     pub(super) fn server(&self) -> Weak<Server> {
         let running = self.running.as_ref();
         running.map_or(Weak::new(), |running| Arc::downgrade(&running.server))
@@ -76,6 +84,22 @@ impl Aboard {
         self.store.close()?;
         outcome
     }
+}
+
+/// A thread that makes the broker's replies durable. It ends when no more marks can come.
+pub(super) fn settle(log: Arc<Log>, broker: &Arc<Handle<Broker>>) -> Sender<Mark> {
+    let (marks, asked) = mpsc::channel();
+    let broker = Arc::downgrade(broker);
+    thread::spawn(move || {
+        for mark in asked {
+            let result = log.settle(mark).map_err(|why| why.to_string());
+            let Some(broker) = broker.upgrade() else {
+                return;
+            };
+            broker.command(Command::Synced(mark, result));
+        }
+    });
+    marks
 }
 
 /// Whether a note only says what is always so: its workers come and go with it.

@@ -94,6 +94,14 @@ impl Stored {
         }
     }
 
+    /// The log, if it is one.
+    pub(super) fn log(&self) -> Option<Arc<Log>> {
+        match self {
+            Stored::Log(log) => Some(log.clone()),
+            Stored::Memory(_) => None,
+        }
+    }
+
     /// Ends the use of it, once nobody else has it.
     pub(super) fn close(self) -> anyhow::Result<()> {
         if let Stored::Log(log) = self

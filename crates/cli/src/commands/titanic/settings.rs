@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use xebec_patterns::titanic::{Durability, LogOptions, MemoryLimits, ServerConfig};
+use xebec_patterns::titanic::{Bounds, Durability, LogOptions, MemoryLimits, ServerConfig};
 
 use super::super::broker::config::{Size, Span};
 use crate::args::TitanicSettings;
@@ -16,6 +16,8 @@ use crate::quantity;
 pub(in crate::commands) struct Settings {
     pub(super) place: Place,
     pub(in crate::commands) server: ServerConfig,
+    /// Whether the broker keeps its replies in the log as well.
+    pub(in crate::commands) answers: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +100,23 @@ impl Section {
             server.titanic.calls > 0 && server.titanic.timeout > Duration::ZERO,
             "calls and timeout must be more than 0"
         );
-        Ok(Some(Settings { place, server }))
+        let answers = false;
+        Ok(Some(Settings {
+            place,
+            server,
+            answers,
+        }))
+    }
+}
+
+impl Settings {
+    /// Has the log keep the broker's replies, too; false if there is no log.
+    pub(in crate::commands) fn keep_answers(&mut self, bounds: Bounds) -> bool {
+        if let Place::Log(_, options) = &mut self.place {
+            options.answers = bounds;
+            self.answers = true;
+        }
+        self.answers
     }
 }
 

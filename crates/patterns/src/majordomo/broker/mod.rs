@@ -9,16 +9,18 @@
 //! through slabs, and each worker and each service has at most one timer, which is moved only when it
 //! comes due or must come earlier. So a message costs the same however many others there are.
 //!
-//! What lives here: what becomes of each message. `state` has the peers, queues and timers.
+//! What lives here: what becomes of each message. `state` has the peers, queues and timers, `settle` the
+//! replies that must be durable before they are sent.
 
 mod answer;
 mod config;
 mod digest;
 mod mmi;
 mod note;
+mod settle;
 mod state;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use slab::Slab;
@@ -31,9 +33,10 @@ pub use self::mmi::{ROWS, is_reserved};
 pub use self::note::{Command, Gone, Note};
 use self::state::{Client, Held, Peer, Request, Service, State, Timers, Worker};
 use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
-use super::replies::{MemoryReplies, Replies};
+use super::replies::{Kept, MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
 use crate::machine::{Actions, Event, Machine, Port, Spec, Time};
+use crate::titanic::Mark;
 
 /// Where clients come, and workers may.
 pub const FRONT: Port = Port(0);
@@ -56,6 +59,9 @@ pub struct Broker {
     by_key: HashMap<Key, usize>,
     held: Held,
     replies: Box<dyn Replies>,
+    /// Requests whose replies are not durable yet, in the order of their marks.
+    settling: VecDeque<(Mark, usize)>,
+    syncing: bool,
     timers: Timers,
     counters: Counters,
     /// The number of the next request: what workers see as its address.
@@ -85,6 +91,8 @@ impl Broker {
             by_key: HashMap::new(),
             held: Held::default(),
             replies: Box::new(replies),
+            settling: VecDeque::new(),
+            syncing: false,
             timers: Timers::default(),
             counters: Counters::default(),
             number: 0,
@@ -272,17 +280,20 @@ impl Broker {
             service: name,
             key: Some(key),
         };
-        if let Some(parts) = self.replies.find(&key, now) {
+        // First those at hand: a reply that is not durable yet is not to be sent.
+        let Some(&index) = self.by_key.get(&key) else {
+            let Some(parts) = self.replies.find(&key, now) else {
+                return false;
+            };
             self.counters.answered_again += 1;
             to.all(parts, actions);
             return true;
-        }
-        let Some(&index) = self.by_key.get(&key) else {
-            return false;
         };
         self.counters.joined += 1;
         if dialect.has_partials() {
-            for (part, body) in self.requests[index].parts.iter().enumerate() {
+            let request = &self.requests[index];
+            let before = request.parts.len() - usize::from(request.settling);
+            for (part, body) in request.parts[..before].iter().enumerate() {
                 to.part(part as u32, false, body.clone(), actions);
             }
         }
@@ -465,23 +476,17 @@ impl Broker {
         if !self.collect(index, &body, worker, now, actions) {
             return;
         }
-        let request = &mut self.requests[index];
-        let parts = std::mem::take(&mut request.parts);
-        if let Some(key) = request.key
-            && !self.replies.keep(&key, &parts, now)
-        {
-            self.counters.not_kept += 1;
-        }
-        let request = &self.requests[index];
-        let to = request.answer(&self.services[request.service].name);
-        if request.dialect.has_partials() {
-            to.part(request.sent, true, body, actions);
-        } else {
-            to.all(parts, actions);
-        }
-        self.counters.replies += 1;
+        let kept = self.requests[index].key.map_or(Kept::Yes, |key| {
+            self.replies.keep(&key, &self.requests[index].parts, now)
+        });
         self.release(worker);
-        self.forget(index, now);
+        match kept {
+            Kept::Once(mark) => self.settle(index, mark, actions),
+            kept => {
+                self.counters.not_kept += u64::from(kept == Kept::No);
+                self.answer(index, Some(body), now, actions);
+            }
+        }
         if self.draining {
             self.send_away(worker, now, actions);
             return;
@@ -601,7 +606,7 @@ impl Broker {
         let waiting: Vec<usize> = self
             .requests
             .iter()
-            .filter(|(_, r)| r.worker.is_none())
+            .filter(|(_, r)| r.worker.is_none() && !r.settling)
             .map(|(index, _)| index)
             .collect();
         for index in waiting {
@@ -670,10 +675,13 @@ impl Machine for Broker {
                 actions.deliver(Note::Digest(Box::new(self.digest(now))));
             }
             Event::Command(Command::End) => return actions.end(),
+            Event::Command(Command::Synced(mark, result)) => {
+                self.synced(mark, result, now, actions);
+            }
             Event::Stop => self.drain(now, actions),
             Event::Link { .. } => {}
         }
-        if self.draining && self.workers.is_empty() {
+        if self.draining && self.workers.is_empty() && self.settling.is_empty() {
             actions.end();
         }
     }

@@ -7,6 +7,7 @@ use xebec::Frame;
 use super::super::codec::{Dialect, Invalid};
 use super::super::stamp::Refusal;
 use super::Digest;
+use crate::titanic::Mark;
 
 /// What a broker can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Command {
     Digest,
     /// To end at once, whatever is at hand.
     End,
+    /// What came of a [`Note::Sync`]: whether everything up to its mark is durable, or why not.
+    Synced(Mark, Result<(), String>),
 }
 
 /// What a broker tells whoever runs it. Of refusals and invalid messages, of which there may be a
@@ -65,6 +68,11 @@ pub enum Note {
         /// How many workers are at work.
         busy: usize,
     },
+    /// Replies wait to be durable: call [`Answers::settle`](crate::titanic::Answers::settle) with this mark, in
+    /// another thread, and tell what came of it. Only with [`DurableReplies`](super::super::DurableReplies).
+    Sync(Mark),
+    /// Replies cannot be made durable any more: they are sent, and may be executed again.
+    NotDurable(String),
     /// What was asked for.
     Digest(Box<Digest>),
 }

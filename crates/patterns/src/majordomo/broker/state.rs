@@ -1,7 +1,7 @@
 //! The broker's peers, services, queues and timers, and how they hang together.
 //!
-//! Invariants: a request is in its client's list, and either in its service's queue or at a worker
-//! whose `busy` names it. A worker that is not busy is in its service's list of idle ones. A client is
+//! Invariants: a request is in its client's list, and in its service's queue, or at a worker whose `busy`
+//! names it, or among those whose reply is not durable yet (`settling`). A worker that is not busy is in its service's list of idle ones. A client is
 //! in the table while it has requests. What is in a `timer` field is in [`Timers`] at that moment.
 
 use std::collections::BTreeSet;
@@ -192,6 +192,8 @@ pub(super) struct Request {
     pub(super) parts_bytes: usize,
     /// How many parts were sent to the client.
     pub(super) sent: u32,
+    /// Its reply is there, and is sent when it is durable.
+    pub(super) settling: bool,
     queue: Links,
     mine: Links,
 }
@@ -220,6 +222,7 @@ impl Request {
             parts: Parts::new(),
             parts_bytes: 0,
             sent: 0,
+            settling: false,
             queue: Links::default(),
             mine: Links::default(),
         }

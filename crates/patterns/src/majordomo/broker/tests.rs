@@ -513,6 +513,35 @@ fn parts_come_again_to_who_asks_again() {
 }
 
 #[test]
+fn a_durable_reply_waits_and_is_not_lost_by_a_drain() {
+    use crate::majordomo::DurableReplies;
+    use crate::titanic::{Bounds, MemoryAnswers};
+    let replies = DurableReplies::new(std::sync::Arc::new(MemoryAnswers::new(Bounds::default())));
+    let mut rig = Rig::new(config());
+    rig.broker = Broker::with_replies(config(), replies);
+    rig.ready("w", NEW, "echo");
+    rig.from("a", stamped(1, "x"));
+    assert!(rig.reply("w", NEW, 1, "y").is_empty(), "it is not durable");
+    let Some(&Note::Sync(mark)) = rig.notes.last() else {
+        panic!("{:?}", rig.notes);
+    };
+    // Its worker is free, whoever asks again waits as well, and a drain waits for it.
+    assert_eq!(bodies(&rig.from("b", stamped(2, "z"))), [("w", "z")]);
+    assert!(rig.from("c", stamped(1, "x")).is_empty());
+    assert!(rig.reply("w", NEW, 2, "zz").is_empty());
+    rig.gone("w");
+    assert_eq!(bodies(&rig.event(Event::Stop)), []);
+    assert!(!rig.ended);
+    let synced = Event::Command(Command::Synced(mark, Ok(())));
+    let sent = rig.event(synced);
+    assert_eq!(bodies(&sent), [("c", "y"), ("b", "zz")]);
+    assert_eq!(sent[0].1.len(), 5, "with a stamp");
+    assert!(rig.ended);
+    assert_eq!(rig.broker.counters().joined, 1);
+    assert_eq!(rig.broker.counters().not_kept, 0);
+}
+
+#[test]
 fn it_drains() {
     let mut rig = Rig::new(config());
     for id in ["w1", "w2"] {
