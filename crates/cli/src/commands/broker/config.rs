@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use xebec_patterns::majordomo::{BrokerConfig, Limit, MemoryReplies, Policy};
 
+use super::ha::{self, Pair};
+use super::security::{self, Security};
 use crate::quantity;
 
 /// Every setting with its default. Parsed, commented as it is, it says nothing; a test keeps it true.
@@ -64,15 +66,56 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 # How often workers send heartbeats.
 #heartbeat = "2500ms"
 
+# Who may connect. Files are found from the directory of this file; they are read again at SIGHUP.
+[security]
+# "null": nobody has to show anything. "plain": a user and a password, in the clear. "curve": a key, and
+# all is encrypted.
+#mechanism = "null"
+# Addresses that are let in, or are not: "10.1.0.0/16". Without any in allow, all that are not in deny.
+#allow = []
+#deny = []
+# For "curve": whether every client is let in that knows the broker's public key.
+#any-client-key = false
+# For "plain": a file with a line user=password for each.
+# passwords = "users"
+# For "curve": the broker's secret key, a file that `xebec keygen` makes.
+# secret-key = "broker.key"
+# For "curve": a directory with the public keys, FILE.pub each, of those who are let in.
+# client-keys = "clients"
+
+# A pair of brokers, of which one serves and the other stands by. Clients and workers are given both. The
+# other takes over when this one has been silent for liveness heartbeats and a client asks.
+[ha]
+# "primary" serves first, "backup" stands by first; --primary and --backup say it as well.
+#role = "none"
+# How often each tells its state to the other, and how many may be missed; the same for both.
+#heartbeat = "1s"
+#liveness = 2
+# A backup that serves hands over to a primary that has stood by for so long; "never" leaves it to
+# the operator: SIGUSR2.
+#fail-back = "never"
+# What to do when both have served: "end", or "refuse" all clients until SIGUSR2.
+#split = "end"
+# The link without CURVE, though [security] asks who connects.
+#open-link = false
+# Where this broker tells its state, and where the other does. By default tcp://*:5003 and
+# tcp://localhost:5004 for a primary, the other way round for a backup.
+# own = "tcp://*:5003"
+# peer = "tcp://other:5003"
+# The link by CURVE: the other broker's public key, and this one's secret key if it is not that of
+# [security].
+# peer-key = "other.key.pub"
+# secret-key = "broker.key"
+
 # And single services, where they differ from the default.
 #[service."reports"]
 #retries = 0
 #reply-time = "5m"
 "#;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 #[serde(try_from = "String")]
-struct Span(Duration);
+pub(super) struct Span(pub(super) Duration);
 
 impl TryFrom<String> for Span {
     type Error = String;
@@ -121,6 +164,8 @@ struct File {
     once: Once,
     default: Treatment,
     service: HashMap<String, Treatment>,
+    security: security::Section,
+    ha: ha::Section,
 }
 
 #[derive(Deserialize, Default)]
@@ -154,7 +199,7 @@ struct Treatment {
     heartbeat: Option<Span>,
 }
 
-fn set<T>(to: &mut T, value: Option<T>) {
+pub(super) fn set<T>(to: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *to = value;
     }
@@ -181,17 +226,28 @@ impl Treatment {
     }
 }
 
-/// The settings of a file, or the defaults.
-pub(super) fn load(path: Option<&Path>) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
+/// All that a file says.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) broker: BrokerConfig,
+    pub(super) replies: MemoryReplies,
+    pub(super) security: Security,
+    /// None for a broker that is alone.
+    pub(super) pair: Option<Pair>,
+}
+
+/// The settings of a file and of the command line, or the defaults.
+pub(super) fn load(path: Option<&Path>, flags: ha::Flags) -> anyhow::Result<Settings> {
     let Some(path) = path else {
-        return read("");
+        return read("", flags, Path::new(""));
     };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the settings in {}", path.display()))?;
-    read(&text).with_context(|| format!("in the settings of {}", path.display()))
+    let base = path.parent().unwrap_or(Path::new(""));
+    read(&text, flags, base).with_context(|| format!("in the settings of {}", path.display()))
 }
 
-fn read(text: &str) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
+fn read(text: &str, flags: ha::Flags, base: &Path) -> anyhow::Result<Settings> {
     let file: File = toml::from_str(text)?;
     let mut config = BrokerConfig::new("tcp://*:5555");
     set(&mut config.bind, file.bind);
@@ -229,12 +285,25 @@ fn read(text: &str) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
             .age
             .map_or(Duration::from_secs(600), |span| span.0),
     );
-    Ok((config, replies))
+    let mut security = file.security.read(base).context("in [security]")?;
+    let pair = file.ha.read(flags, &mut security, base);
+    let pair = pair.context("in [ha]")?;
+    config.options = security.options.clone();
+    Ok(Settings {
+        broker: config,
+        replies,
+        security,
+        pair,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> anyhow::Result<Settings> {
+        super::read(text, ha::Flags::default(), Path::new(""))
+    }
 
     #[test]
     fn what_is_printed_is_what_holds() {
@@ -253,11 +322,12 @@ mod tests {
 
     #[test]
     fn a_service_differs_where_it_says_so() {
-        let (config, _) = read(
+        let config = read(
             "bind = ['tcp://127.0.0.1:*']\n[default]\nretries = 5\nbytes = '1k'\n\
              [service.'a.b']\nqueue-time = '5s'\nreply-time = '1m'",
         )
-        .unwrap();
+        .unwrap()
+        .broker;
         let policy = config.policies["a.b"];
         assert_eq!((policy.retries, policy.limit.bytes), (5, 1024));
         assert_eq!(policy.queue_time, Duration::from_secs(5));

@@ -4,22 +4,27 @@
 //! its log: lines of `event=… key=value …` on standard error.
 
 mod config;
+mod ha;
+mod security;
 
-use std::io::Write as _;
-use std::sync::Arc;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 use xebec::{Context, Frame};
-use xebec_patterns::majordomo::broker::{BACK, Command, FRONT};
+use xebec_patterns::DriverError;
+use xebec_patterns::binary_star::Role;
+use xebec_patterns::majordomo::broker::Command;
 use xebec_patterns::majordomo::{Broker, Note};
-use xebec_patterns::{Driver, DriverError, Handle};
 
+use self::config::Settings;
+use self::ha::{Running, Told};
 use super::call;
 use crate::args::{self, BrokerCommand};
-use crate::console::Talk;
+use crate::console::{Talk, say};
 use crate::failure::Stop;
 use crate::interrupt;
 
@@ -32,41 +37,80 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
         std::io::stdout().write_all(config::DEFAULT.as_bytes())?;
         return Ok(());
     }
-    let (mut settings, replies) = config::load(args.config.as_deref())?;
+    let flags = ha::Flags {
+        role: match (args.primary, args.backup) {
+            (true, _) => Some(Role::Primary),
+            (_, true) => Some(Role::Backup),
+            _ => None,
+        },
+        own: args.ha_own,
+        peer: args.ha_peer,
+    };
+    let Settings {
+        mut broker,
+        replies,
+        security,
+        pair,
+    } = config::load(args.config.as_deref(), flags)?;
     if !args.bind.is_empty() {
-        settings.bind = args.bind;
+        broker.bind = args.bind;
     }
     let talk = Talk::from_flags(args.quiet, false);
     let context = Context::new();
-    let driver = Driver::new(&context, Broker::with_replies(settings, replies))?;
-    for port in [FRONT, BACK] {
-        for at in driver.bound(port) {
-            talk.note(format_args!("broker bound to {at}"));
-        }
-    }
-    let handle = Arc::new(driver.spawn());
+    let authenticator = security.enforce(&context, talk)?;
+    let broker = Broker::with_replies(broker, replies);
+    let handle = Running::start(&context, broker, pair, talk)?;
     let hears = handle.clone();
-    let (readable, written) = std::os::unix::net::UnixStream::pair()?;
+    let (readable, written) = UnixStream::pair()?;
     readable.set_nonblocking(true)?;
     pipe::register(SIGUSR1, written)?;
     thread::spawn(move || follow_signals(&hears, &readable));
+    let mut fault = None;
     loop {
         match handle.recv() {
-            Ok(Note::Digest(digest)) => {
-                let _ = std::io::stderr().write_all(digest.to_string().as_bytes());
+            Ok(Told::Note(Note::Digest(digest))) => {
+                let mut text = digest.to_string();
+                if let Some(stats) = authenticator.as_ref().map(|of| of.stats()) {
+                    let (allowed, denied, failed) = (stats.allowed, stats.denied, stats.failed);
+                    text +=
+                        &format!("security allowed={allowed} denied={denied} failed={failed}\n");
+                }
+                let _ = std::io::stderr().write_all(text.as_bytes());
             }
-            Ok(note) => talk.note(Line(&note)),
+            Ok(Told::Note(note)) => talk.note(Line(&note)),
+            Ok(Told::Turn(turn)) => talk.note(ha::Line(&turn)),
+            Ok(Told::Fault(why)) => {
+                say(format_args!("event=fault text={:?}", why.to_string()));
+                fault = Some(why);
+            }
             Err(DriverError::Ended) => break,
             Err(error) => return Err(error.into()),
         }
     }
     // The last commands to workers and refusals to clients leave within a second.
+    drop(authenticator);
     context.term();
-    Ok(interrupt::check()?)
+    interrupt::check()?;
+    match fault {
+        Some(fault) => Err(ha::failed(fault)),
+        None => Ok(()),
+    }
+}
+
+/// Does something each time that a signal comes.
+fn on_signal(signal: i32, mut act: impl FnMut() + Send + 'static) -> anyhow::Result<()> {
+    let (mut readable, written) = UnixStream::pair()?;
+    pipe::register(signal, written)?;
+    thread::spawn(move || {
+        while readable.read_exact(&mut [0]).is_ok() {
+            act();
+        }
+    });
+    Ok(())
 }
 
 /// SIGUSR1 asks for the digest, SIGTERM drains, the others end.
-fn follow_signals(handle: &Handle<Broker>, usr1: &std::os::unix::net::UnixStream) {
+fn follow_signals(handle: &Running, usr1: &UnixStream) {
     let mut told = false;
     loop {
         let mut fds = vec![PollFd::new(usr1, PollFlags::IN)];
@@ -135,6 +179,8 @@ impl std::fmt::Display for Line<'_> {
                     why.to_string()
                 )
             }
+            Note::StandsBy(true) => f.write_str("event=stands-by"),
+            Note::StandsBy(false) => f.write_str("event=serves"),
             Note::Draining { busy } => write!(f, "event=draining busy={busy}"),
             other => write!(f, "event=other note={other:?}"),
         }

@@ -16,6 +16,7 @@ mod config;
 mod digest;
 mod mmi;
 mod note;
+mod pair;
 mod state;
 
 use std::collections::HashMap;
@@ -42,6 +43,8 @@ pub const BACK: Port = Port(1);
 
 /// What the ROUTER says of a peer whose connection is lost.
 const GONE: &[u8] = b"\0gone";
+/// What is said to clients when the broker drains.
+const ENDS: &str = "the broker is about to end";
 
 /// A Majordomo broker.
 pub struct Broker {
@@ -62,6 +65,9 @@ pub struct Broker {
     number: u64,
     busy: usize,
     draining: bool,
+    /// Whether it is one of a pair, see [`crate::binary_star`], and whether it stands by there.
+    paired: bool,
+    standing_by: bool,
     /// When a refusal and an invalid message were last told.
     noted: [Option<Time>; 2],
 }
@@ -90,6 +96,8 @@ impl Broker {
             number: 0,
             busy: 0,
             draining: false,
+            paired: false,
+            standing_by: false,
             noted: [None; 2],
         }
     }
@@ -113,6 +121,7 @@ impl Broker {
         Digest {
             uptime: now.elapsed(),
             draining: self.draining,
+            standing_by: self.standing_by,
             services: self.services.len(),
             workers: self.workers.len(),
             clients: self.clients.len(),
@@ -200,7 +209,7 @@ impl Broker {
     ) {
         self.counters.requests += 1;
         let key = Key::take(&mut body);
-        if is_reserved(&name) {
+        if is_reserved(&name) && (!self.standing_by || mmi::is_status(&name)) {
             let body = self.mmi(&name, &body, now);
             let to = Answer {
                 peer: &peer,
@@ -213,24 +222,26 @@ impl Broker {
             return;
         }
         if let Some(key) = key
+            && !self.standing_by
             && self.asked_again(key, &peer, dialect, &name, now, actions)
         {
             return;
         }
         let bytes = body.iter().map(Frame::len).sum();
-        let refusal = match self.no_room(&peer, &name, bytes) {
-            Some(what) => {
-                self.counters.refused_full += 1;
-                Some(format!("too many requests wait {what}"))
-            }
-            None if self.draining => {
-                self.counters.refused_draining += 1;
-                Some("the broker is about to end".to_owned())
-            }
-            None => None,
+        let refusal = if self.standing_by {
+            self.counters.refused_standby += 1;
+            Some((RefusalCode::StandBy, pair::STANDS_BY.to_owned()))
+        } else if let Some(what) = self.no_room(&peer, &name, bytes) {
+            self.counters.refused_full += 1;
+            let text = format!("too many requests wait {what}");
+            Some((RefusalCode::Busy, text))
+        } else if self.draining {
+            self.counters.refused_draining += 1;
+            Some((self.ending(), ENDS.to_owned()))
+        } else {
+            None
         };
-        if let Some(text) = refusal {
-            let code = RefusalCode::Busy;
+        if let Some((code, text)) = refusal {
             let to = Answer {
                 peer: &peer,
                 dialect,
@@ -303,7 +314,7 @@ impl Broker {
         } else {
             self.counters.silent_refusals += 1;
         }
-        if self.may_note(0, now) {
+        if refusal.code != RefusalCode::StandBy && self.may_note(0, now) {
             let service = to.service.to_string_lossy().into_owned();
             actions.deliver(Note::Refused { service, refusal });
         }
@@ -406,6 +417,7 @@ impl Broker {
         let known = self.by_name.contains_key(service);
         !is_reserved(service)
             && !self.draining
+            && !self.standing_by
             && self.workers.len() < self.config.workers
             && (known || self.services.len() < self.config.services)
     }
@@ -606,13 +618,7 @@ impl Broker {
             .collect();
         for index in waiting {
             self.counters.refused_draining += 1;
-            self.fail(
-                index,
-                RefusalCode::Busy,
-                "the broker is about to end",
-                now,
-                actions,
-            );
+            self.fail(index, self.ending(), ENDS, now, actions);
         }
         let idle: Vec<usize> = self
             .workers

@@ -65,6 +65,8 @@ pub enum Note {
         /// How many workers are at work.
         busy: usize,
     },
+    /// It is one of a pair and serves from now on, or stands by.
+    StandsBy(bool),
     /// What was asked for.
     Digest(Box<Digest>),
 }
