@@ -118,9 +118,11 @@ fn world(sim: &mut Simulator, fail_back: Option<Duration>, seconds: u64) -> Worl
             return Err("both serve".to_owned());
         }
         for node in pair.iter().filter_map(|id| sim.machine(*id)) {
-            let digest = node.inner().digest(now);
-            if node.state() != Some(State::Active) && (digest.workers, digest.held) != (0, 0) {
-                return Err(format!("it stands by, and yet: {digest}"));
+            let at_hand = node.inner().at_hand();
+            if node.state() != Some(State::Active) && at_hand != (0, 0) {
+                return Err(format!(
+                    "it stands by, and yet it has workers and requests: {at_hand:?}"
+                ));
             }
         }
         Ok(())

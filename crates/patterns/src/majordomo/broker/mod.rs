@@ -5,6 +5,8 @@
 //! goes away or sends no stamp and `refusals` is off. A worker that dies while it is at work, by a
 //! lost connection, by silence or by taking too long, loses its request to another.
 //!
+//! The clients of a service take turns, one request each, whoever sent more.
+//!
 //! Nothing here is searched: peers and services are found by hash, queues and idle workers are lists
 //! through slabs, and each worker and each service has at most one timer, which is moved only when it
 //! comes due or must come earlier. So a message costs the same however many others there are.
@@ -30,7 +32,7 @@ pub use self::config::{BrokerConfig, Limit, Policy};
 pub use self::digest::{Counters, Digest, ServiceDigest};
 pub use self::mmi::{ROWS, is_reserved};
 pub use self::note::{Command, Gone, Note};
-use self::state::{Client, Held, Peer, Request, Service, State, Timers, Worker};
+use self::state::{Client, Held, Line, Peer, Request, Service, State, Timers, Worker};
 use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
 use super::replies::{MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
@@ -55,6 +57,9 @@ pub struct Broker {
     by_name: HashMap<Frame, usize>,
     requests: Slab<Request>,
     clients: HashMap<Peer, Client>,
+    lines: Slab<Line>,
+    /// By service and client.
+    by_line: HashMap<(usize, Peer), usize>,
     /// The stamped requests that are at hand.
     by_key: HashMap<Key, usize>,
     held: Held,
@@ -88,6 +93,8 @@ impl Broker {
             by_name: HashMap::new(),
             requests: Slab::new(),
             clients: HashMap::new(),
+            lines: Slab::new(),
+            by_line: HashMap::new(),
             by_key: HashMap::new(),
             held: Held::default(),
             replies: Box::new(replies),
@@ -110,6 +117,11 @@ impl Broker {
     /// How many requests it holds, waiting or at work, and how many bytes.
     pub fn held(&self) -> (usize, usize) {
         (self.held.messages, self.held.bytes)
+    }
+
+    /// How many workers and requests it has.
+    pub fn at_hand(&self) -> (usize, usize) {
+        (self.workers.len(), self.requests.len())
     }
 
     /// Its state.
@@ -586,7 +598,7 @@ impl Broker {
     }
 
     fn due_service(&mut self, index: usize, now: Time, actions: &mut Actions<Note>) {
-        while let Some(request) = self.services[index].queue.front() {
+        while let Some(request) = self.services[index].waiting.front() {
             if self.requests[request].expires > now {
                 break;
             }

@@ -165,6 +165,30 @@ fn workers_take_turns_and_both_versions_meet() {
 }
 
 #[test]
+fn clients_take_turns_whoever_floods() {
+    let mut rig = Rig::new(config());
+    for n in 0..5 {
+        rig.asks("flood", NEW, "echo", &format!("f{n}"));
+    }
+    rig.asks("a", NEW, "echo", "a0");
+    rig.asks("b", OLD, "echo", "b0");
+    rig.asks("a", NEW, "echo", "a1");
+    let mut order = vec![rig.ready("w", NEW, "echo")[0].1.last().unwrap().clone()];
+    let mut number = 1;
+    while order.len() < 7 {
+        let sent = rig.reply("w", NEW, number, "done");
+        order.push(sent.last().unwrap().1.last().unwrap().clone());
+        number = [0, 6, 7, 2, 8, 3, 4][order.len() - 1];
+    }
+    assert_eq!(order, ["f0", "a0", "b0", "f1", "a1", "f2", "f3"]);
+    // What a worker lost comes before all others.
+    rig.asks("c", NEW, "echo", "c0");
+    rig.gone("w");
+    assert_eq!(bodies(&rig.ready("v", NEW, "echo")), [("v", "f3")]);
+    assert_eq!(rig.broker.digest(rig.now).each[0].queued, 2);
+}
+
+#[test]
 fn parts_are_one_reply_for_who_knows_no_parts() {
     let mut rig = Rig::new(config());
     rig.ready("w", NEW, "echo");
