@@ -153,6 +153,9 @@ Examples:
   xebec broker --print-config > broker.toml
   xebec broker broker.toml
   xebec broker status
+  xebec broker --primary --bind tcp://*:5555
+  xebec broker --backup --bind tcp://*:5556
+  xebec call upper hello -b tcp://localhost:5555 -b tcp://localhost:5556
   xebec worker upper --exec 'tr a-z A-Z'
   xebec call upper hello")]
     Broker(Broker),
@@ -573,6 +576,20 @@ pub(crate) struct Broker {
     /// Print the settings, with what they mean and their defaults, and end
     #[arg(long)]
     pub(crate) print_config: bool,
+    /// Be the one of a pair of brokers that serves first; the other is to have --backup
+    #[arg(long, conflicts_with = "backup")]
+    pub(crate) primary: bool,
+    /// Be the one of a pair of brokers that stands by first, and takes over when clients miss the primary
+    #[arg(long)]
+    pub(crate) backup: bool,
+    /// Where this broker of a pair tells its state to the other: tcp://*:5003 for a primary by default,
+    /// tcp://*:5004 for a backup
+    #[arg(long, value_name = "ENDPOINT", value_hint = ValueHint::Url)]
+    pub(crate) ha_own: Option<String>,
+    /// Where the other broker of the pair tells its state: tcp://localhost:5004 for a primary by default,
+    /// tcp://localhost:5003 for a backup
+    #[arg(long, value_name = "ENDPOINT", value_hint = ValueHint::Url)]
+    pub(crate) ha_peer: Option<String>,
     /// Tell nothing but failures
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -594,12 +611,17 @@ pub(crate) enum BrokerCommand {
 /// Where the broker is, and how to speak to it.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct Majordomo {
-    /// The broker; if there are several, the next is tried when one is gone (repeatable)
+    /// The broker; if there are several, such as a pair, the next is tried when one is gone or stands by
+    /// (repeatable)
     #[arg(short, long = "broker", value_name = "ENDPOINT", value_hint = ValueHint::Url, default_value = "tcp://localhost:5555")]
     pub(crate) brokers: Vec<String>,
     /// The version of the protocol
     #[arg(long, value_enum, default_value_t)]
     pub(crate) mdp: Mdp,
+    /// Set a socket option by its name, such as plain_username=ann (repeatable); `help` lists them. A key
+    /// may be in a file: curve_secretkey=@FILE
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 /// The versions of Majordomo's protocol.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
+use signal_hook::{SigId, flag, low_level};
 
 use crate::failure::Stop;
 
@@ -21,6 +21,8 @@ struct Watch {
     signal: Arc<AtomicUsize>,
     /// Whether the next signal ends the process.
     impatient: Arc<AtomicBool>,
+    /// What was registered, and for which signal.
+    registered: Vec<(i32, SigId)>,
 }
 
 static WATCH: OnceLock<Watch> = OnceLock::new();
@@ -31,17 +33,22 @@ pub(crate) fn install() -> anyhow::Result<()> {
     written.set_nonblocking(true)?;
     let signal = Arc::new(AtomicUsize::new(0));
     let impatient = Arc::new(AtomicBool::new(false));
+    let mut registered = Vec::new();
     for number in [SIGINT, SIGTERM, SIGHUP] {
         // The order counts: a signal must not find the flag that it is about to set itself.
-        flag::register_conditional_shutdown(number, 128 + number, impatient.clone())?;
-        flag::register(number, impatient.clone())?;
-        flag::register_usize(number, signal.clone(), number as usize)?;
-        low_level::pipe::register(number, written.try_clone()?)?;
+        let ids = [
+            flag::register_conditional_shutdown(number, 128 + number, impatient.clone())?,
+            flag::register(number, impatient.clone())?,
+            flag::register_usize(number, signal.clone(), number as usize)?,
+            low_level::pipe::register(number, written.try_clone()?)?,
+        ];
+        registered.extend(ids.map(|id| (number, id)));
     }
     let watch = Watch {
         readable,
         signal,
         impatient,
+        registered,
     };
     WATCH
         .set(watch)
@@ -55,6 +62,14 @@ fn watch() -> &'static Watch {
 /// A descriptor that becomes readable, and stays so, when a signal comes.
 pub(crate) fn fd() -> BorrowedFd<'static> {
     watch().readable.as_fd()
+}
+
+/// From here on this signal is not asked to stop by: a command has another meaning for it. It never ends
+/// the process by default again.
+pub(crate) fn release(signal: i32) {
+    for (_, id) in watch().registered.iter().filter(|(of, _)| *of == signal) {
+        low_level::unregister(*id);
+    }
 }
 
 /// Fails if a signal has come.

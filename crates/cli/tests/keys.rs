@@ -7,18 +7,6 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use common::{Scratch, run, start};
 
-/// A directory for the files of one test.
-fn folder(name: &str) -> Scratch {
-    let scratch = Scratch::new(name, b"");
-    fs::remove_file(&scratch.0).unwrap();
-    fs::create_dir(&scratch.0).unwrap();
-    scratch
-}
-
-fn path(folder: &Scratch, name: &str) -> String {
-    format!("{}/{name}", folder.path())
-}
-
 const ANY: &str = "tcp://127.0.0.1:*";
 
 #[test]
@@ -37,8 +25,8 @@ fn a_pair_is_printed() {
 
 #[test]
 fn a_pair_is_written_and_not_overwritten() {
-    let folder = folder("pair");
-    let file = path(&folder, "some.key");
+    let folder = Scratch::folder("pair");
+    let file = folder.file("some.key");
     let public = run(&["keygen", &file], "").ok();
     let read = |name: &str| fs::read_to_string(name).unwrap();
     let public_file = format!("{file}.pub");
@@ -65,9 +53,9 @@ fn a_pair_is_written_and_not_overwritten() {
 
 #[test]
 fn keys_from_files_encrypt_a_conversation() {
-    let folder = folder("conversation");
+    let folder = Scratch::folder("conversation");
     let [server, client, other] = ["server", "client", "other"].map(|name| {
-        let file = path(&folder, name);
+        let file = folder.file(name);
         run(&["keygen", &file], "").ok();
         file
     });

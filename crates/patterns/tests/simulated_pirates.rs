@@ -242,6 +242,46 @@ fn what_a_dead_worker_had_is_lost_or_given_to_another() {
 }
 
 #[test]
+fn a_worker_that_is_stuck_is_told_and_loses_its_request_as_configured() {
+    for (stuck, attempts, score) in [
+        (pirate::Stuck::TakeBack, 2, (1, 0)),
+        (pirate::Stuck::TakeBack, 1, (0, 1)),
+        (pirate::Stuck::Report, 2, (0, 1)),
+    ] {
+        simulator::seeds(50, |sim| {
+            let ledger = Ledger::default();
+            let mut config = pirate::Config::default();
+            config.attempts = attempts;
+            config.request_time = Some(secs(3));
+            config.stuck = stuck;
+            let queue = queue(sim, &config);
+            // It sends heartbeats all the while.
+            let (worker, _) = paranoid_worker(sim, "stuck", 20_000..20_001);
+            let mut lazy = lazy_config(lazy::Form::Req);
+            (lazy.timeout, lazy.attempts) = (secs(10), 1);
+            sim.run_for(secs(1));
+            client(sim, "client", lazy, &ledger, 1);
+            sim.run_for(secs(2));
+            paranoid_worker(sim, "other", 0..500);
+            sim.run_for(secs(9));
+            let counters = sim.machine(queue).unwrap().counters();
+            assert_eq!(counters.stuck, 1);
+            let taken = u64::from(stuck == pirate::Stuck::TakeBack);
+            assert_eq!(counters.lost + counters.reassigned, taken);
+            let (answered, failed) = ledger.score();
+            assert!(
+                answered >= score.0 && failed >= score.1,
+                "{answered} {failed}"
+            );
+            // Until it has answered it is given nothing else; then it takes part again.
+            assert_eq!(sim.machine(worker).unwrap().inner.counters().requests, 1);
+            sim.run_for(secs(40));
+            assert!(sim.machine(worker).unwrap().inner.counters().requests > 1);
+        });
+    }
+}
+
+#[test]
 fn purging_finds_every_expired_worker_wherever_it_stands() {
     simulator::seeds(20, |sim| {
         let queue = queue(sim, &pirate::Config::default());

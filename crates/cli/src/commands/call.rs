@@ -4,10 +4,10 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use xebec::{Context, Frame, Message, SocketType};
+use xebec::{Context, Frame, Message, Options, SocketType};
 use xebec_patterns::majordomo::{CallError, Client, ClientConfig, Dialect};
 
-use super::exchange;
+use super::{exchange, options};
 use crate::args::{self, Majordomo, Mdp};
 use crate::failure::Stop;
 use crate::interrupt;
@@ -18,6 +18,18 @@ pub(super) fn dialect(mdp: Mdp) -> Dialect {
         Mdp::V2 => Dialect::Mdp02,
         Mdp::Majortomo => Dialect::Majortomo,
     }
+}
+
+/// The options of a client's or worker's sockets, as `--set` says.
+pub(super) fn socket_options(at: &Majordomo) -> anyhow::Result<Options> {
+    if at.set.iter().any(|name| name == "help") {
+        return Err(Stop::Answer(options::help(SocketType::Dealer)).into());
+    }
+    let mut set = Options::new();
+    for assignment in &at.set {
+        options::assign(&mut set, SocketType::Dealer, assignment)?;
+    }
+    Ok(set)
 }
 
 /// The brokers, which are checked: what connects later cannot tell.
@@ -54,9 +66,13 @@ fn client(at: &Majordomo, timeout: Duration, attempts: u32, once: bool) -> anyho
 
 pub(super) fn failure(error: CallError, service: &str, at: &Majordomo) -> anyhow::Error {
     match error {
-        CallError::NoReply => {
+        CallError::NoReply | CallError::Unconnected(_) => {
             let brokers = at.brokers.join(", ");
-            Stop::Timeout(format!("no reply in time from {service} at {brokers}")).into()
+            let why = match error {
+                CallError::Unconnected(why) => format!(": {why}"),
+                _ => String::new(),
+            };
+            Stop::Timeout(format!("no reply in time from {service} at {brokers}{why}")).into()
         }
         error => anyhow::Error::new(error).context(service.to_owned()),
     }

@@ -8,7 +8,7 @@ use xebec_patterns::majordomo::codec::is_service_name;
 use xebec_patterns::majordomo::worker::WorkerOutput;
 use xebec_patterns::majordomo::{Worker, WorkerConfig};
 
-use super::call::dialect;
+use super::call::{dialect, socket_options};
 use super::requests::Filter;
 use super::{broker, exchange, open};
 use crate::args;
@@ -25,6 +25,7 @@ pub(super) fn run(args: args::Worker) -> anyhow::Result<()> {
     config.endpoints = args.at.brokers.clone();
     config.dialect = dialect(args.at.mdp);
     config.heartbeat = args.heartbeat;
+    config.options = socket_options(&args.at)?;
     let filter = match &args.exec {
         Some(command) => Some(Filter {
             command: command.clone(),

@@ -239,8 +239,21 @@ impl Scratch {
         Scratch(path)
     }
 
+    /// A directory for the files of one test.
+    pub(crate) fn folder(name: &str) -> Self {
+        let scratch = Scratch::new(name, b"");
+        std::fs::remove_file(&scratch.0).unwrap();
+        std::fs::create_dir(&scratch.0).unwrap();
+        scratch
+    }
+
     pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
+    }
+
+    /// A file in the directory.
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.path())
     }
 }
 

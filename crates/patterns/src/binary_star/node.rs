@@ -23,7 +23,19 @@ pub trait Voter: Machine {
         false
     }
 
-    /// The node has become active, or is so no longer.
+    /// A request came while the node may not serve. By default it is dropped, as the Guide has it.
+    fn turn_away(
+        &mut self,
+        port: Port,
+        message: Message,
+        now: Time,
+        actions: &mut Actions<Self::Output>,
+    ) {
+        let _ = (port, message, now, actions);
+    }
+
+    /// Told before it starts that the node is not active; then, that it has become so, or is so no
+    /// longer.
     fn set_active(&mut self, active: bool, now: Time, actions: &mut Actions<Self::Output>) {
         let _ = (active, now, actions);
     }
@@ -65,8 +77,10 @@ pub struct Wiring {
     pub own: String,
     /// Where the peer does.
     pub peer: String,
-    /// Options of both sockets, such as those of security.
-    pub options: Options,
+    /// Options of the socket at which this node publishes, such as those of security.
+    pub own_options: Options,
+    /// Options of the socket that is connected to the peer's.
+    pub peer_options: Options,
 }
 
 impl Wiring {
@@ -75,7 +89,8 @@ impl Wiring {
         Wiring {
             own: own.into(),
             peer: peer.into(),
-            options: Options::new(),
+            own_options: Options::new(),
+            peer_options: Options::new(),
         }
     }
 
@@ -171,10 +186,11 @@ impl<M: Voter> Node<M> {
     }
 
     fn start(&mut self, now: Time, actions: &mut Actions<Output<M::Output>>) {
-        let options = || self.wiring.options.clone();
-        let spec = Spec::new(SocketType::Pub).options(options().linger(self.config.heartbeat));
+        let options = self.wiring.own_options.clone();
+        let spec = Spec::new(SocketType::Pub).options(options.linger(self.config.heartbeat));
         actions.open(OWN, spec.bind(&self.wiring.own));
-        let spec = Spec::new(SocketType::Sub).options(options()).subscribe("");
+        let options = self.wiring.peer_options.clone();
+        let spec = Spec::new(SocketType::Sub).options(options).subscribe("");
         actions.open(PEER, spec.connect(&self.wiring.peer));
         self.star = Some(Star::new(self.config.clone(), now));
     }
@@ -205,7 +221,16 @@ impl<M: Voter> Node<M> {
                 Action::Listen(port, on) => Action::Listen(port, on),
                 Action::Send(port, message) => Action::Send(port, message),
                 Action::Deliver(output) => Action::Deliver(Output::Inner(output)),
-                Action::End => Action::End,
+                Action::End => {
+                    // A peer that stands by need not wait until this node has been silent for long enough.
+                    if let Some(star) = &mut self.star
+                        && star.hand_over(now)
+                        && let Some(state) = star.publish(now)
+                    {
+                        actions.send(OWN, state.to_wire());
+                    }
+                    Action::End
+                }
             };
             actions.push(action);
         }
@@ -257,6 +282,7 @@ impl<M: Voter> Machine for Node<M> {
         match event {
             Event::Start => {
                 self.start(now, actions);
+                self.inner.set_active(false, now, &mut self.actions);
                 self.inside(Event::Start, now, actions);
             }
             Event::Message { port, message } if port == PEER => {
@@ -266,8 +292,19 @@ impl<M: Voter> Machine for Node<M> {
                 }
             }
             Event::Message { port, message } => {
-                if !self.inner.is_request(port, &message) || self.ask(now, actions) {
+                if !self.inner.is_request(port, &message) {
+                    // What it knows may be out of date, if it stood still.
+                    if let Some(star) = &mut self.star {
+                        star.wake(now);
+                    }
+                    self.settle(now, actions);
                     self.inside(Event::Message { port, message }, now, actions);
+                } else if self.ask(now, actions) {
+                    self.inside(Event::Message { port, message }, now, actions);
+                } else {
+                    let inner = &mut self.actions;
+                    self.inner.turn_away(port, message, now, inner);
+                    self.pass(now, actions);
                 }
             }
             Event::Unsent { port, .. } if port == OWN || port == PEER => {}

@@ -417,7 +417,7 @@ impl Star {
     /// Finds out whether it stood still. Then what it knows is out of date, and so is what it reads first;
     /// its connection to the peer may be another one, too. An active node that has not published for
     /// too long may have been replaced.
-    fn wake(&mut self, now: Time) {
+    pub(super) fn wake(&mut self, now: Time) {
         let pause = self.pause();
         if self.fault.is_some() {
             return;

@@ -243,11 +243,23 @@ fn dialect(header: &[u8], delimited: bool, old: &[u8], new: &[u8]) -> Result<Dia
 
 /// Whether the frames behind the routing id claim to be a worker's.
 pub(super) fn is_workers(message: &Message) -> bool {
-    let header = match message.frame(1) {
-        Some(frame) if frame.is_empty() => message.frame(2),
-        frame => frame,
-    };
+    let header = message.frame(header_at(message));
     header.is_some_and(|header| *header == WORKER_01 || *header == WORKER_02)
+}
+
+/// The service that is asked for, if the frames behind the routing id claim to be a client's request.
+pub(super) fn asked_service(message: &Message) -> Option<&Frame> {
+    let at = header_at(message);
+    match message.frame(at)? {
+        header if *header == CLIENT_01 => message.frame(at + 1),
+        header if *header == CLIENT_02 => message.frame(at + 2),
+        _ => None,
+    }
+}
+
+/// Where the header is, behind a routing id and perhaps an empty frame.
+fn header_at(message: &Message) -> usize {
+    1 + usize::from(message.frame(1).is_some_and(|frame| frame.is_empty()))
 }
 
 impl ToBroker {

@@ -33,3 +33,5 @@ pub const LIVENESS: u32 = 3;
 
 #[cfg(test)]
 mod simulated;
+#[cfg(test)]
+mod simulated_pair;

@@ -382,6 +382,67 @@ fn a_cancelled_call_says_nothing_and_confuses_nobody() {
     });
 }
 
+/// One client keeps hundreds of requests waiting. Another, that asks now and then, waits for one of them
+/// at each worker and no more.
+#[test]
+fn a_client_that_floods_makes_nobody_wait_but_itself() {
+    seeds(100, |sim| {
+        sim.node("broker", |_| {
+            let app = |_: &mut Desk<'_, Command>, _| {};
+            (Broker::new(BrokerConfig::new(AT)), app)
+        });
+        for n in 0..2 {
+            sim.node(&format!("worker {n}"), |rng| {
+                let app = |desk: &mut Desk<'_, WorkerCommand>, output| {
+                    if let WorkerOutput::Request(request) = output {
+                        let (number, body) = (request.number(), request.body.clone());
+                        let (last, time) = (true, ms(desk.rng().u64(40..60)));
+                        desk.command_after(time, WorkerCommand::Reply { number, last, body });
+                    }
+                };
+                let config = WorkerConfig::new(AT, "echo");
+                (WorkerMachine::new(config, rng.fork()), app)
+            });
+        }
+        let replies = Rc::new(RefCell::new([0, 0]));
+        let mut clients = Vec::new();
+        for n in 0..2 {
+            let replies = replies.clone();
+            clients.push(sim.node(["flood", "polite"][n], move |rng| {
+                let replies = replies.clone();
+                let app = move |_: &mut Desk<'_, ClientCommand>, output| match output {
+                    ClientOutput::Part { .. } => replies.borrow_mut()[n] += 1,
+                    ClientOutput::Failed { error, .. } => panic!("{error}"),
+                };
+                let mut config = ClientConfig::new(AT).once();
+                config.timeout = Duration::from_secs(100);
+                (ClientMachine::new(config, [n as u8; 16], rng.fork()), app)
+            }));
+        }
+        let ask = |sim: &mut Simulator, n: usize, ticket| {
+            let (service, body) = ("echo".into(), vec![name(n, ticket)]);
+            let call = ClientCommand::Call {
+                ticket,
+                service,
+                body,
+                key: None,
+            };
+            sim.command(clients[n], call);
+        };
+        sim.run_for(ms(500));
+        (0..400).for_each(|ticket| ask(sim, 0, ticket));
+        for ticket in 0..20 {
+            let pause = ms(sim.rng().u64(0..100));
+            sim.run_for(pause);
+            ask(sim, 1, ticket);
+            let (replies, until) = (replies.clone(), sim.now() + ms(150));
+            let done = move |_: &Simulator| replies.borrow()[1] > ticket;
+            assert!(sim.run_until(until, done), "seed {}", sim.seed());
+        }
+        assert!(replies.borrow()[0] > 20, "the other is served as well");
+    });
+}
+
 #[test]
 fn a_client_is_told_that_the_broker_knows_no_stamps() {
     seeds(10, |sim| {

@@ -126,6 +126,8 @@ codes! {
     Busy = "503",
     /// No worker took it in time.
     Expired = "504",
+    /// The broker is one of a pair and stands by, or is about to end: the other is to be asked.
+    StandBy = "505",
 }
 
 impl Refusal {

@@ -23,7 +23,8 @@ const PORT: Port = Port(0);
 /// How a worker is set up.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
-    /// The brokers, one at a time.
+    /// The brokers, one at a time: such as the two of a pair. One that cannot be reached, or stands by,
+    /// is left for the next, after a pause that grows with each round of all of them.
     pub endpoints: Vec<String>,
     /// The service that it offers.
     pub service: String,
@@ -33,6 +34,9 @@ pub struct WorkerConfig {
     pub heartbeat: Duration,
     /// A broker that is silent for so many heartbeats is given up. By default 3.
     pub liveness: u32,
+    /// How long a connection may take where there is another broker to try; twice as long in each round
+    /// of all of them, and never longer than a broker may be silent. By default 500 ms.
+    pub connect: Duration,
     /// The pauses before it comes back: by default 100 ms to 32 s, half of it left to chance.
     pub reconnect: Backoff,
     /// Options of its socket.
@@ -48,6 +52,7 @@ impl WorkerConfig {
             dialect: Dialect::default(),
             heartbeat: HEARTBEAT,
             liveness: LIVENESS,
+            connect: Duration::from_millis(500),
             reconnect: Backoff {
                 first: Duration::from_millis(100),
                 longest: Duration::from_secs(32),
@@ -150,10 +155,15 @@ impl WorkerMachine {
     fn open(&mut self, now: Time, actions: &mut Actions<WorkerOutput>) {
         let endpoints = &self.config.endpoints;
         let endpoint = &endpoints[self.endpoint % endpoints.len()];
+        let mut patience = self.patience();
+        if endpoints.len() > 1 {
+            let connect = self.config.connect;
+            patience = patience.min(connect.saturating_mul(1 << self.rounds().min(16)));
+        }
         let spec = Spec::new(SocketType::Dealer).options(self.config.options.clone());
         actions.open(PORT, spec.connect(endpoint.as_str()).watch());
         self.session = Session::Open {
-            expires: now + self.config.heartbeat * self.config.liveness,
+            expires: now + patience,
             beat: now + self.config.heartbeat,
             up: false,
         };
@@ -161,11 +171,22 @@ impl WorkerMachine {
         self.send(FromWorker::Ready { service }, now, actions);
     }
 
+    /// How long a broker may be silent.
+    fn patience(&self) -> Duration {
+        self.config.heartbeat * self.config.liveness
+    }
+
+    /// How often all brokers were tried in vain. They are tried one after the other; what grows is the
+    /// pause between two rounds.
+    fn rounds(&self) -> u32 {
+        self.failures / self.config.endpoints.len() as u32
+    }
+
     fn restart(&mut self, now: Time, actions: &mut Actions<WorkerOutput>) {
         actions.close(PORT);
         actions.deliver(WorkerOutput::Down);
         self.owed.clear();
-        let pause = self.config.reconnect.pause(self.failures, &mut self.rng);
+        let pause = self.config.reconnect.pause(self.rounds(), &mut self.rng);
         self.failures = self.failures.saturating_add(1);
         self.endpoint = self.endpoint.wrapping_add(1);
         // Not at once, even without a pause: after Due it must not be due again.
@@ -181,6 +202,7 @@ impl WorkerMachine {
     }
 
     fn message(&mut self, message: Message, now: Time, actions: &mut Actions<WorkerOutput>) {
+        let patience = self.patience();
         let Session::Open { expires, .. } = &mut self.session else {
             return;
         };
@@ -188,7 +210,7 @@ impl WorkerMachine {
         let Ok((_, command)) = ToWorker::parse(message) else {
             return;
         };
-        *expires = now + self.config.heartbeat * self.config.liveness;
+        *expires = now + patience;
         match command {
             ToWorker::Heartbeat => self.failures = 0,
             ToWorker::Disconnect => self.restart(now, actions),
@@ -245,11 +267,15 @@ impl Machine for WorkerMachine {
             Event::Start => self.open(now, actions),
             Event::Message { message, .. } => self.message(message, now, actions),
             Event::Link { link, .. } => match (link, &mut self.session) {
-                (Link::Up, Session::Open { up, .. }) => {
+                (Link::Up, Session::Open { up, expires, .. }) => {
                     *up = true;
+                    *expires = now + self.config.heartbeat * self.config.liveness;
                     actions.deliver(WorkerOutput::Up);
                 }
                 (Link::Down, Session::Open { .. }) => self.restart(now, actions),
+                (Link::Refused(_), Session::Open { .. }) if self.config.endpoints.len() > 1 => {
+                    self.restart(now, actions);
+                }
                 _ => {}
             },
             Event::Due => match self.session {
@@ -465,10 +491,19 @@ mod tests {
         let start = acts(&mut worker, Event::Start, Time::ZERO);
         assert_eq!(start[0], "open tcp://a:1");
         assert_eq!(start[1], "[[006] MDPW02, [001] 01, [004] echo]");
-        // No heartbeat is left in the queue of a socket that is not connected.
+        // It does not wait for long where there is another broker.
+        assert!(worker.due() < Some(Time::ZERO + HEARTBEAT));
+        let port = PORT;
+        let endpoint = "tcp://a:1".to_owned();
+        let link = Link::Up;
+        let up = Event::Link {
+            port,
+            endpoint,
+            link,
+        };
+        assert_eq!(acts(&mut worker, up, Time::ZERO), ["Up"]);
         let beat = Time::ZERO + HEARTBEAT;
         assert_eq!(worker.due(), Some(beat));
-        assert!(acts(&mut worker, Event::Due, beat).is_empty());
         let (address, body) = ("address".into(), vec!["x".into()]);
         told(&mut worker, ToWorker::Request { address, body }, beat);
         let again = told(&mut worker, ToWorker::Disconnect, beat);
@@ -480,8 +515,18 @@ mod tests {
         let reply = Event::Command(WorkerCommand::Reply { number, last, body });
         assert!(acts(&mut worker, reply, then).is_empty());
         assert_eq!(worker.stale(), 1);
-        // And a silent broker is given up.
-        let silent = then + HEARTBEAT * LIVENESS;
+    }
+
+    #[test]
+    fn a_silent_broker_is_given_up() {
+        let config = WorkerConfig::new("tcp://a:1", "echo");
+        let mut worker = WorkerMachine::new(config, Rng::with_seed(1));
+        acts(&mut worker, Event::Start, Time::ZERO);
+        // No heartbeat is left in the queue of a socket that is not connected.
+        let beat = Time::ZERO + HEARTBEAT;
+        assert_eq!(worker.due(), Some(beat));
+        assert!(acts(&mut worker, Event::Due, beat).is_empty());
+        let silent = Time::ZERO + HEARTBEAT * LIVENESS;
         assert_eq!(acts(&mut worker, Event::Due, silent), ["close", "Down"]);
     }
 }

@@ -14,6 +14,7 @@
 //! * A queue that was restarted gets its workers back: a worker announces itself on every new connection.
 //! * A worker whose connection is gone, or who is silent, is not given work, whatever its place in the
 //!   list; a busy one is missed as well, and its request may be [given to another](Config::attempts).
+//! * A worker that has a request [for too long](Config::request_time) is noticed, though it sends heartbeats.
 //! * No heartbeat is sent to a peer that is known to be away, so that none comes late in a flood.
 //! * Whatever is received counts as a heartbeat; a worker's heartbeats go on while it works, and do
 //!   not make it idle.
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use xebec::{Frame, Message};
 
-pub use self::queue::{Config, Counters, Gone, Output, Queue};
+pub use self::queue::{Config, Counters, Gone, Output, Queue, Stuck};
 
 /// The one frame with which a worker announces itself.
 pub const READY: &[u8] = &[1];

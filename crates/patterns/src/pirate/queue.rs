@@ -28,6 +28,11 @@ pub struct Config {
     /// it. With 1, as in the Guide, it is lost, and the client asks again. More is for work that may
     /// be done twice.
     pub attempts: u32,
+    /// How long a worker may have a request; one that has it for longer is stuck, though it sends
+    /// heartbeats. `None`, as in the Guide: for as long as it likes.
+    pub request_time: Option<Duration>,
+    /// What becomes of the request of a worker that is stuck.
+    pub stuck: Stuck,
     /// Workers that the queue has at most; others are not heard. 10,000.
     pub workers: usize,
     /// Options of both sockets, such as those of security.
@@ -42,10 +47,24 @@ impl Default for Config {
             interval: INTERVAL,
             liveness: LIVENESS,
             attempts: 1,
+            request_time: None,
+            stuck: Stuck::default(),
             workers: 10_000,
             options: Options::new(),
         }
     }
+}
+
+/// What becomes of the request of a worker that is stuck. Either way it is told, and the worker is not
+/// given another before it has answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stuck {
+    /// It is taken from it: given to another, or lost, as [`Config::attempts`] says. A reply that comes
+    /// all the same is passed on if nobody else has it.
+    #[default]
+    TakeBack,
+    /// The worker keeps it.
+    Report,
 }
 
 /// Why a worker is taken for gone.
@@ -66,6 +85,8 @@ pub enum Output {
     Joined(Bytes),
     /// A worker has gone.
     Left(Bytes, Gone),
+    /// A worker has had a request for [too long](Config::request_time).
+    Stuck(Bytes),
     /// A request was lost with its worker: it was the last of the [attempts](Config::attempts).
     Lost(Message),
     /// A worker, the first frame, sent what is neither READY, nor a heartbeat, nor a reply.
@@ -86,6 +107,7 @@ impl fmt::Display for Output {
             Output::Left(worker, Gone::Restarted) => {
                 write!(f, "W: worker {:?} has lost its request", id(worker))
             }
+            Output::Stuck(worker) => write!(f, "W: worker {:?} is stuck", id(worker)),
             Output::Lost(_) => f.write_str("W: a request was lost with its worker"),
             Output::Invalid(_) => f.write_str("E: invalid message from worker"),
         }
@@ -102,7 +124,9 @@ pub struct Counters {
     pub replies: u64,
     /// Replies that were dropped: their request was another worker's by then, or of another queue.
     pub late: u64,
-    /// Requests that were given to another worker because theirs had gone.
+    /// Requests that a worker had for too long.
+    pub stuck: u64,
+    /// Requests that were given to another worker because theirs had gone or was stuck.
     pub reassigned: u64,
     /// Requests that were lost with their worker.
     pub lost: u64,
@@ -119,6 +143,8 @@ struct Worker {
     is_simple: bool,
     /// When it is gone unless it is heard.
     expiry: Option<Time>,
+    /// When it is stuck with what it has.
+    deadline: Option<Time>,
     state: State,
 }
 
@@ -127,8 +153,8 @@ enum State {
     Idle(u64),
     /// It has this request, after so many others had it.
     Busy(Message, u32),
-    /// It was silent for too long with this request, which is lost, or with one that another has by
-    /// now (`None`). It is not given another before it has answered that one.
+    /// It was silent for too long with this request, or stuck, and it is lost; or with one that another has
+    /// by now (`None`). It is not given another before it has answered that one.
     Owing(Option<Message>),
 }
 
@@ -140,6 +166,7 @@ pub struct Queue {
     idle: BTreeMap<u64, Bytes>,
     turn: u64,
     expiries: BTreeSet<(Time, Bytes)>,
+    deadlines: BTreeSet<(Time, Bytes)>,
     /// Requests whose worker has gone, and how many have had them. As each came off a worker, there are
     /// no more of them than workers.
     orphans: VecDeque<(Message, u32)>,
@@ -164,6 +191,7 @@ impl Queue {
             idle: BTreeMap::new(),
             turn: 0,
             expiries: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
             orphans: VecDeque::new(),
             beat: None,
             listening: true,
@@ -250,7 +278,7 @@ impl Queue {
                 actions.deliver(Output::Invalid(message));
             }
         }
-        self.dispatch(actions);
+        self.dispatch(now, actions);
     }
 
     fn state(&self, id: &Bytes) -> Option<&State> {
@@ -270,6 +298,7 @@ impl Queue {
             let worker = Worker {
                 is_simple,
                 expiry,
+                deadline: None,
                 state: State::Idle(0),
             };
             self.workers.insert(id.clone(), worker);
@@ -286,6 +315,7 @@ impl Queue {
     }
 
     fn set_idle(&mut self, id: &Bytes) {
+        self.clear_deadline(id);
         if let Some(worker) = self.workers.get_mut(id) {
             self.turn += 1;
             worker.state = State::Idle(self.turn);
@@ -293,8 +323,45 @@ impl Queue {
         }
     }
 
+    fn clear_deadline(&mut self, id: &Bytes) {
+        let worker = self.workers.get_mut(id);
+        if let Some(at) = worker.and_then(|worker| worker.deadline.take()) {
+            self.deadlines.remove(&(at, id.clone()));
+        }
+    }
+
+    /// A worker has had its request for too long.
+    fn stuck(&mut self, id: &Bytes, actions: &mut Actions<Output>) {
+        self.clear_deadline(id);
+        self.counters.stuck += 1;
+        actions.deliver(Output::Stuck(id.clone()));
+        let Some(worker) = self.workers.get_mut(id) else {
+            return;
+        };
+        if let State::Busy(request, had) = &worker.state
+            && self.config.stuck == Stuck::TakeBack
+        {
+            let (request, had) = (request.clone(), *had);
+            let lost = had >= self.config.attempts;
+            worker.state = State::Owing(lost.then(|| request.clone()));
+            self.take_back(request, had, actions);
+        }
+    }
+
+    /// Gives what a worker had to another, or tells that it is lost.
+    fn take_back(&mut self, request: Message, had: u32, actions: &mut Actions<Output>) {
+        if had < self.config.attempts {
+            self.counters.reassigned += 1;
+            self.orphans.push_back((request, had));
+        } else {
+            self.counters.lost += 1;
+            actions.deliver(Output::Lost(request));
+        }
+    }
+
     /// A worker has gone; what it had goes to another, or is lost.
     fn remove(&mut self, id: &Bytes, why: Gone, actions: &mut Actions<Output>) {
+        self.clear_deadline(id);
         let Some(worker) = self.workers.remove(id) else {
             return;
         };
@@ -307,28 +374,23 @@ impl Queue {
             State::Idle(turn) => drop(self.idle.remove(&turn)),
             State::Owing(_) => {}
             State::Busy(request, had) => {
-                let again = had < self.config.attempts;
                 if why == Gone::Silent {
-                    let state = State::Owing((!again).then(|| request.clone()));
+                    let lost = had >= self.config.attempts;
+                    let state = State::Owing(lost.then(|| request.clone()));
                     let worker = Worker {
                         is_simple: worker.is_simple,
                         expiry: None,
+                        deadline: None,
                         state,
                     };
                     self.workers.insert(id.clone(), worker);
                 }
-                if again {
-                    self.counters.reassigned += 1;
-                    self.orphans.push_back((request, had));
-                } else {
-                    self.counters.lost += 1;
-                    actions.deliver(Output::Lost(request));
-                }
+                self.take_back(request, had, actions);
             }
         }
     }
 
-    fn give(&mut self, request: Message, had: u32, actions: &mut Actions<Output>) {
+    fn give(&mut self, request: Message, had: u32, now: Time, actions: &mut Actions<Output>) {
         let Some((_, id)) = self.idle.pop_first() else {
             return self.orphans.push_back((request, had));
         };
@@ -337,6 +399,9 @@ impl Queue {
         };
         let mut message = request.clone();
         worker.state = State::Busy(request, had + 1);
+        worker.deadline = self.config.request_time.map(|time| now + time);
+        let deadline = worker.deadline.map(|at| (at, id.clone()));
+        self.deadlines.extend(deadline);
         if worker.is_simple {
             message.push_front("");
         }
@@ -346,11 +411,11 @@ impl Queue {
     }
 
     /// Gives the orphans to whoever is idle, and opens the frontend if there are idle ones left.
-    fn dispatch(&mut self, actions: &mut Actions<Output>) {
+    fn dispatch(&mut self, now: Time, actions: &mut Actions<Output>) {
         while !self.idle.is_empty()
             && let Some((request, had)) = self.orphans.pop_front()
         {
-            self.give(request, had, actions);
+            self.give(request, had, now, actions);
         }
         let listen = !self.idle.is_empty();
         if listen != self.listening {
@@ -360,7 +425,7 @@ impl Queue {
     }
 
     /// The worker that a message was for is not there: it never had it.
-    fn unsent(&mut self, message: &Message, actions: &mut Actions<Output>) {
+    fn unsent(&mut self, message: &Message, now: Time, actions: &mut Actions<Output>) {
         let id = message.first().clone().into_bytes();
         if let Some(State::Busy(_, had)) = self.workers.get_mut(&id).map(|w| &mut w.state)
             && message.len() > 2
@@ -368,7 +433,7 @@ impl Queue {
             *had = had.saturating_sub(1);
         }
         self.remove(&id, Gone::Disconnected, actions);
-        self.dispatch(actions);
+        self.dispatch(now, actions);
     }
 
     fn tick(&mut self, now: Time, actions: &mut Actions<Output>) {
@@ -378,6 +443,12 @@ impl Queue {
             let id = id.clone();
             self.remove(&id, Gone::Silent, actions);
         }
+        while let Some((at, id)) = self.deadlines.first()
+            && *at <= now
+        {
+            let id = id.clone();
+            self.stuck(&id, actions);
+        }
         if self.beat.is_some_and(|at| at <= now) {
             for (_, id) in &self.expiries {
                 actions.send(BACK, [&id[..], HEARTBEAT].into_iter().collect::<Message>());
@@ -385,7 +456,7 @@ impl Queue {
             let more = !self.expiries.is_empty();
             self.beat = more.then(|| now + self.config.interval);
         }
-        self.dispatch(actions);
+        self.dispatch(now, actions);
     }
 }
 
@@ -397,14 +468,16 @@ impl Machine for Queue {
         match event {
             Event::Start => {
                 self.open(actions);
-                self.dispatch(actions);
+                self.dispatch(now, actions);
             }
             Event::Message { port, message } if port == FRONT => {
-                self.give(message, 0, actions);
-                self.dispatch(actions);
+                self.give(message, 0, now, actions);
+                self.dispatch(now, actions);
             }
             Event::Message { message, .. } => self.worker_said(message, now, actions),
-            Event::Unsent { port, message, .. } if port == BACK => self.unsent(&message, actions),
+            Event::Unsent { port, message, .. } if port == BACK => {
+                self.unsent(&message, now, actions)
+            }
             Event::Unsent { .. } | Event::Link { .. } => {}
             Event::Due => self.tick(now, actions),
             Event::Command(never) => match never {},
@@ -413,8 +486,9 @@ impl Machine for Queue {
     }
 
     fn due(&self) -> Option<Time> {
-        let expiry = self.expiries.first().map(|(at, _)| *at);
-        expiry.into_iter().chain(self.beat).min()
+        let timers = [self.expiries.first(), self.deadlines.first()];
+        let timers = timers.into_iter().flatten().map(|(at, _)| *at);
+        timers.chain(self.beat).min()
     }
 }
 

@@ -62,7 +62,8 @@ struct Slot {
 }
 
 enum Item {
-    Net(Pending),
+    /// In a box: entries are moved about in the queue.
+    Net(Box<Pending>),
     Wake(usize, u32),
     Command(usize, u32, Box<dyn Any>),
     Script(Box<dyn FnOnce(&mut Simulator)>),
@@ -366,10 +367,11 @@ impl Simulator {
         self.now = at;
         self.steps += 1;
         match item {
-            Item::Net(pending) => self.net.happen(pending, at, &mut self.rng),
+            Item::Net(pending) => self.net.happen(*pending, at, &mut self.rng),
             Item::Wake(index, life) => {
                 let slot = &mut self.slots[index];
-                if slot.life == life {
+                // One that an earlier one has replaced would be scheduled again and again beside it.
+                if slot.life == life && slot.wake == Some(at) {
                     slot.wake = None;
                     self.wake(index);
                 }
@@ -437,7 +439,7 @@ impl Simulator {
     fn settle(&mut self) {
         loop {
             for (at, pending) in std::mem::take(&mut self.net.pending) {
-                self.schedule(at, Item::Net(pending));
+                self.schedule(at, Item::Net(Box::new(pending)));
             }
             match self.net.news.pop_front() {
                 Some(News::Ready(socket)) => {

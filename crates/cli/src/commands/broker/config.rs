@@ -10,6 +10,8 @@ use xebec_patterns::majordomo::{BrokerConfig, Limit, MemoryReplies, Policy};
 use xebec_patterns::titanic::Bounds;
 
 use super::super::titanic;
+use super::ha::{self, Pair};
+use super::security::{self, Security};
 use crate::quantity;
 
 /// Every setting with its default. Parsed, commented as it is, it says nothing; a test keeps it true.
@@ -91,13 +93,54 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 # How often workers send heartbeats.
 #heartbeat = "2500ms"
 
+# Who may connect. Files are found from the directory of this file; they are read again at SIGHUP.
+[security]
+# "null": nobody has to show anything. "plain": a user and a password, in the clear. "curve": a key, and
+# all is encrypted.
+#mechanism = "null"
+# Addresses that are let in, or are not: "10.1.0.0/16". Without any in allow, all that are not in deny.
+#allow = []
+#deny = []
+# For "curve": whether every client is let in that knows the broker's public key.
+#any-client-key = false
+# For "plain": a file with a line user=password for each.
+# passwords = "users"
+# For "curve": the broker's secret key, a file that `xebec keygen` makes.
+# secret-key = "broker.key"
+# For "curve": a directory with the public keys, FILE.pub each, of those who are let in.
+# client-keys = "clients"
+
+# A pair of brokers, of which one serves and the other stands by. Clients and workers are given both. The
+# other takes over when this one has been silent for liveness heartbeats and a client asks.
+[ha]
+# "primary" serves first, "backup" stands by first; --primary and --backup say it as well.
+#role = "none"
+# How often each tells its state to the other, and how many may be missed; the same for both.
+#heartbeat = "1s"
+#liveness = 2
+# A backup that serves hands over to a primary that has stood by for so long; "never" leaves it to
+# the operator: SIGUSR2.
+#fail-back = "never"
+# What to do when both have served: "end", or "refuse" all clients until SIGUSR2.
+#split = "end"
+# The link without CURVE, though [security] asks who connects.
+#open-link = false
+# Where this broker tells its state, and where the other does. By default tcp://*:5003 and
+# tcp://localhost:5004 for a primary, the other way round for a backup.
+# own = "tcp://*:5003"
+# peer = "tcp://other:5003"
+# The link by CURVE: the other broker's public key, and this one's secret key if it is not that of
+# [security].
+# peer-key = "other.key.pub"
+# secret-key = "broker.key"
+
 # And single services, where they differ from the default.
 #[service."reports"]
 #retries = 0
 #reply-time = "5m"
 "#;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 #[serde(try_from = "String")]
 pub(in crate::commands) struct Span(pub(in crate::commands) Duration);
 
@@ -149,6 +192,8 @@ struct File {
     titanic: titanic::Section,
     default: Treatment,
     service: HashMap<String, Treatment>,
+    security: security::Section,
+    ha: ha::Section,
 }
 
 #[derive(Deserialize, Default)]
@@ -183,7 +228,7 @@ struct Treatment {
     heartbeat: Option<Span>,
 }
 
-fn set<T>(to: &mut T, value: Option<T>) {
+pub(super) fn set<T>(to: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *to = value;
     }
@@ -210,22 +255,42 @@ impl Treatment {
     }
 }
 
-/// What the settings are for: the broker, its memory of replies, and Titanic if there shall be one.
-type Loaded = (BrokerConfig, MemoryReplies, Option<titanic::Settings>);
+/// All that a file says.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) broker: BrokerConfig,
+    pub(super) replies: MemoryReplies,
+    pub(super) security: Security,
+    /// None for a broker that is alone.
+    pub(super) pair: Option<Pair>,
+    /// None for a broker without Titanic.
+    pub(super) titanic: Option<titanic::Settings>,
+}
 
-/// The settings of a file, or the defaults, with Titanic's requests in another file if one is named.
-pub(super) fn load(path: Option<&Path>, log: Option<PathBuf>) -> anyhow::Result<Loaded> {
+/// The settings of a file and of the command line, or the defaults, with Titanic's requests in another
+/// file if one is named.
+pub(super) fn load(
+    path: Option<&Path>,
+    flags: ha::Flags,
+    log: Option<PathBuf>,
+) -> anyhow::Result<Settings> {
     let Some(path) = path else {
-        return read("", log);
+        return read("", flags, log, Path::new(""));
     };
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the settings in {}", path.display()))?;
-    read(&text, log).with_context(|| format!("in the settings of {}", path.display()))
+    let base = path.parent().unwrap_or(Path::new(""));
+    read(&text, flags, log, base).with_context(|| format!("in the settings of {}", path.display()))
 }
 
-fn read(text: &str, log: Option<PathBuf>) -> anyhow::Result<Loaded> {
+fn read(
+    text: &str,
+    flags: ha::Flags,
+    log: Option<PathBuf>,
+    base: &Path,
+) -> anyhow::Result<Settings> {
     let mut file: File = toml::from_str(text)?;
-    file.titanic.path = log.or(file.titanic.path);
+    file.titanic.path = log.or(file.titanic.path.map(|path| base.join(path)));
     let mut titanic = file.titanic.read().context("in [titanic]")?;
     let mut config = BrokerConfig::new("tcp://*:5555");
     set(&mut config.bind, file.bind);
@@ -272,16 +337,30 @@ fn read(text: &str, log: Option<PathBuf>) -> anyhow::Result<Loaded> {
         );
     }
     let replies = MemoryReplies::new(count, bytes, age);
-    Ok((config, replies, titanic))
+    let mut security = file.security.read(base).context("in [security]")?;
+    let pair = file.ha.read(flags, &mut security, base);
+    let pair = pair.context("in [ha]")?;
+    config.options = security.options.clone();
+    Ok(Settings {
+        broker: config,
+        replies,
+        security,
+        pair,
+        titanic,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> anyhow::Result<Settings> {
+        super::read(text, ha::Flags::default(), None, Path::new(""))
+    }
+
     #[test]
     fn what_is_printed_is_what_holds() {
-        let text = |text| format!("{:?}", read(text, None).unwrap());
+        let text = |text| format!("{:?}", read(text).unwrap());
         assert_eq!(text(DEFAULT), text(""));
         let settings = DEFAULT.lines().map(|line| match line.strip_prefix('#') {
             Some(setting) if !setting.starts_with([' ', '[']) => setting,
@@ -296,12 +375,12 @@ mod tests {
 
     #[test]
     fn a_service_differs_where_it_says_so() {
-        let (config, ..) = read(
+        let config = read(
             "bind = ['tcp://127.0.0.1:*']\n[default]\nretries = 5\nbytes = '1k'\n\
              [service.'a.b']\nqueue-time = '5s'\nreply-time = '1m'",
-            None,
         )
-        .unwrap();
+        .unwrap()
+        .broker;
         let policy = config.policies["a.b"];
         assert_eq!((policy.retries, policy.limit.bytes), (5, 1024));
         assert_eq!(policy.queue_time, Duration::from_secs(5));
@@ -326,7 +405,7 @@ mod tests {
             ("[titanic]\nsync = 'often'", "neither each nor off"),
             ("[service.x]\nheartbeat = '1ms'", "less than 10ms"),
         ] {
-            let error = format!("{:#}", read(text, None).unwrap_err());
+            let error = format!("{:#}", read(text).unwrap_err());
             assert!(error.contains(why), "{text}: {error}");
         }
     }

@@ -4,25 +4,30 @@
 //! its log: lines of `event=… key=value …` on standard error.
 
 pub(super) mod config;
+mod ha;
+mod security;
 mod titanic;
 
-use std::io::Write as _;
-use std::sync::Arc;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 use xebec::{Context, Frame};
-use xebec_patterns::majordomo::broker::{BACK, Command, FRONT};
+use xebec_patterns::DriverError;
+use xebec_patterns::binary_star::Role;
+use xebec_patterns::majordomo::broker::Command;
 use xebec_patterns::majordomo::{Broker, DurableReplies, Note};
 use xebec_patterns::titanic::ServerCommand;
-use xebec_patterns::{Driver, DriverError};
 
-use self::titanic::{Aboard, INSIDE};
+use self::config::Settings;
+use self::ha::{Running, Told};
+use self::titanic::Aboard;
 use super::call;
 use crate::args::{self, BrokerCommand};
-use crate::console::Talk;
+use crate::console::{Talk, say};
 use crate::failure::Stop;
 use crate::interrupt;
 
@@ -35,31 +40,41 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
         std::io::stdout().write_all(config::DEFAULT.as_bytes())?;
         return Ok(());
     }
-    let (mut settings, replies, titanic) = config::load(args.config.as_deref(), args.titanic)?;
+    let flags = ha::Flags {
+        role: match (args.primary, args.backup) {
+            (true, _) => Some(Role::Primary),
+            (_, true) => Some(Role::Backup),
+            _ => None,
+        },
+        own: args.ha_own,
+        peer: args.ha_peer,
+    };
+    let Settings {
+        mut broker,
+        replies,
+        security,
+        pair,
+        titanic,
+    } = config::load(args.config.as_deref(), flags, args.titanic)?;
     if !args.bind.is_empty() {
-        settings.bind = args.bind;
+        broker.bind = args.bind;
     }
     let talk = Talk::from_flags(args.quiet, false);
     let context = Context::new();
-    let aboard = titanic.map(|titanic| Aboard::open(titanic, &mut settings, talk));
+    let authenticator = security.enforce(&context, talk)?;
+    let aboard = titanic.map(|titanic| Aboard::open(titanic, &mut broker, talk));
     let aboard = aboard.transpose()?;
     let log = aboard.as_ref().and_then(Aboard::answers);
     let broker = match &log {
-        Some(log) => Broker::with_replies(settings, DurableReplies::new(log.clone())),
-        None => Broker::with_replies(settings, replies),
+        Some(log) => Broker::with_replies(broker, DurableReplies::new(log.clone())),
+        None => Broker::with_replies(broker, replies),
     };
-    let driver = Driver::new(&context, broker)?;
-    for port in [FRONT, BACK] {
-        for at in driver.bound(port).iter().filter(|at| *at != INSIDE) {
-            talk.note(format_args!("broker bound to {at}"));
-        }
-    }
-    let handle = Arc::new(driver.spawn());
+    let handle = Running::start(&context, broker, pair, talk)?;
     let marks = log.map(|log| titanic::settle(log, &handle));
     let aboard = aboard.map(|aboard| aboard.start(&context, &handle, talk));
     let aboard = aboard.transpose()?;
     // Whoever else holds them would keep their stores open.
-    let hears = Arc::downgrade(&handle);
+    let hears = handle.downgrade();
     let server = aboard.as_ref().map(Aboard::server).unwrap_or_default();
     on_signals(move |wish| {
         match (wish, server.upgrade()) {
@@ -74,17 +89,29 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
             (_, None) => {}
         }
     })?;
+    let mut fault = None;
     loop {
         match handle.recv() {
-            Ok(Note::Digest(digest)) => {
-                let _ = std::io::stderr().write_all(digest.to_string().as_bytes());
+            Ok(Told::Note(Note::Digest(digest))) => {
+                let mut text = digest.to_string();
+                if let Some(stats) = authenticator.as_ref().map(|of| of.stats()) {
+                    let (allowed, denied, failed) = (stats.allowed, stats.denied, stats.failed);
+                    text +=
+                        &format!("security allowed={allowed} denied={denied} failed={failed}\n");
+                }
+                let _ = std::io::stderr().write_all(text.as_bytes());
             }
-            Ok(Note::Sync(mark)) => {
+            Ok(Told::Note(Note::Sync(mark))) => {
                 // Without the thread the process is about to end.
                 let _ = marks.as_ref().map(|marks| marks.send(mark));
             }
-            Ok(note) if aboard.is_some() && titanic::is_routine(&note) => {}
-            Ok(note) => talk.note(Line(&note)),
+            Ok(Told::Note(note)) if aboard.is_some() && titanic::is_routine(&note) => {}
+            Ok(Told::Note(note)) => talk.note(Line(&note)),
+            Ok(Told::Turn(turn)) => talk.note(ha::Line(&turn)),
+            Ok(Told::Fault(why)) => {
+                say(format_args!("event=fault text={:?}", why.to_string()));
+                fault = Some(why);
+            }
             Err(DriverError::Ended) => break,
             Err(error) => return Err(error.into()),
         }
@@ -92,9 +119,26 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
     drop((marks, handle));
     let outcome = aboard.map_or(Ok(()), Aboard::close);
     // The last commands to workers and refusals to clients leave within a second.
+    drop(authenticator);
     context.term();
     outcome?;
-    Ok(interrupt::check()?)
+    interrupt::check()?;
+    match fault {
+        Some(fault) => Err(ha::failed(fault)),
+        None => Ok(()),
+    }
+}
+
+/// Does something each time that a signal comes.
+fn on_signal(signal: i32, mut act: impl FnMut() + Send + 'static) -> anyhow::Result<()> {
+    let (mut readable, written) = UnixStream::pair()?;
+    pipe::register(signal, written)?;
+    thread::spawn(move || {
+        while readable.read_exact(&mut [0]).is_ok() {
+            act();
+        }
+    });
+    Ok(())
 }
 
 /// What a signal asks for.
@@ -110,14 +154,14 @@ pub(super) enum Wish {
 
 /// Calls `tell` in a thread of its own when a signal comes; of those that end, only the first.
 pub(super) fn on_signals(tell: impl Fn(Wish) + Send + 'static) -> anyhow::Result<()> {
-    let (readable, written) = std::os::unix::net::UnixStream::pair()?;
+    let (readable, written) = UnixStream::pair()?;
     readable.set_nonblocking(true)?;
     pipe::register(SIGUSR1, written)?;
     thread::spawn(move || follow_signals(tell, &readable));
     Ok(())
 }
 
-fn follow_signals(tell: impl Fn(Wish), usr1: &std::os::unix::net::UnixStream) {
+fn follow_signals(tell: impl Fn(Wish), usr1: &UnixStream) {
     let mut told = false;
     loop {
         let mut fds = vec![PollFd::new(usr1, PollFlags::IN)];
@@ -187,6 +231,8 @@ impl std::fmt::Display for Line<'_> {
                 )
             }
             Note::NotDurable(why) => write!(f, "event=not-durable why={why:?}"),
+            Note::StandsBy(true) => f.write_str("event=stands-by"),
+            Note::StandsBy(false) => f.write_str("event=serves"),
             Note::Draining { busy } => write!(f, "event=draining busy={busy}"),
             other => write!(f, "event=other note={other:?}"),
         }

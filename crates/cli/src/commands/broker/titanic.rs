@@ -6,12 +6,12 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use xebec::Context;
-use xebec_patterns::Handle;
 use xebec_patterns::majordomo::broker::Command;
-use xebec_patterns::majordomo::{Broker, BrokerConfig, Note};
+use xebec_patterns::majordomo::{BrokerConfig, Note};
 use xebec_patterns::titanic::{Answers, Log, Mark, Server, ServerCommand};
 
 use super::super::titanic::{Running, Settings, Stored};
+use super::ha;
 use crate::console::Talk;
 
 /// Where it meets the broker.
@@ -45,10 +45,10 @@ impl Aboard {
     pub(super) fn start(
         mut self,
         context: &Context,
-        broker: &Arc<Handle<Broker>>,
+        broker: &ha::Running,
         talk: Talk,
     ) -> anyhow::Result<Self> {
-        let broker = Arc::downgrade(broker);
+        let broker = broker.downgrade();
         let broken = move || {
             if let Some(broker) = broker.upgrade() {
                 broker.stop();
@@ -87,9 +87,9 @@ impl Aboard {
 }
 
 /// A thread that makes the broker's replies durable. It ends when no more marks can come.
-pub(super) fn settle(log: Arc<Log>, broker: &Arc<Handle<Broker>>) -> Sender<Mark> {
+pub(super) fn settle(log: Arc<Log>, broker: &ha::Running) -> Sender<Mark> {
     let (marks, asked) = mpsc::channel();
-    let broker = Arc::downgrade(broker);
+    let broker = broker.downgrade();
     thread::spawn(move || {
         for mark in asked {
             let result = log.settle(mark).map_err(|why| why.to_string());

@@ -24,6 +24,8 @@ counters! {
     refused_full,
     /// Requests refused because the broker is about to end.
     refused_draining,
+    /// Requests refused because the broker is one of a pair and stood by.
+    refused_standby,
     /// Requests that no worker took in time.
     expired_requests,
     /// Waiting requests dropped because their client had gone.
@@ -52,7 +54,8 @@ counters! {
     workers_expired,
     /// Workers that took too long for a request.
     workers_overdue,
-    /// Workers sent away: more than allowed, not known, or against the protocol.
+    /// Workers sent away: more than allowed, not known, or against the protocol, or because the broker stands
+    /// by.
     workers_refused,
     /// Services that went away.
     expired_services,
@@ -92,6 +95,8 @@ pub struct Digest {
     pub uptime: Duration,
     /// Whether it is about to end.
     pub draining: bool,
+    /// Whether it is one of a pair and stands by.
+    pub standing_by: bool,
     /// How many services it knows.
     pub services: usize,
     /// How many workers.
@@ -116,9 +121,10 @@ impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "broker uptime={}s draining={} services={} workers={} clients={} held={} held_bytes={} kept={} kept_bytes={}",
+            "broker uptime={}s draining={} standing_by={} services={} workers={} clients={} held={} held_bytes={} kept={} kept_bytes={}",
             self.uptime.as_secs(),
             self.draining,
+            self.standing_by,
             self.services,
             self.workers,
             self.clients,

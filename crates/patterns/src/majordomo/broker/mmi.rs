@@ -26,6 +26,10 @@ pub fn is_reserved(service: &[u8]) -> bool {
     service.starts_with(PREFIX)
 }
 
+pub(super) fn is_status(service: &[u8]) -> bool {
+    service.strip_prefix(PREFIX) == Some(b"status")
+}
+
 impl Broker {
     pub(super) fn mmi(&self, service: &[u8], body: &[Frame], now: Time) -> Vec<Frame> {
         let rows: Vec<Frame> = match &service[PREFIX.len()..] {

@@ -5,6 +5,8 @@
 //! goes away or sends no stamp and `refusals` is off. A worker that dies while it is at work, by a
 //! lost connection, by silence or by taking too long, loses its request to another.
 //!
+//! The clients of a service take turns, one request each, whoever sent more.
+//!
 //! Nothing here is searched: peers and services are found by hash, queues and idle workers are lists
 //! through slabs, and each worker and each service has at most one timer, which is moved only when it
 //! comes due or must come earlier. So a message costs the same however many others there are.
@@ -17,6 +19,7 @@ mod config;
 mod digest;
 mod mmi;
 mod note;
+mod pair;
 mod settle;
 mod state;
 
@@ -31,7 +34,7 @@ pub use self::config::{BrokerConfig, Limit, Policy};
 pub use self::digest::{Counters, Digest, ServiceDigest};
 pub use self::mmi::{ROWS, is_reserved};
 pub use self::note::{Command, Gone, Note};
-use self::state::{Client, Held, Peer, Request, Service, State, Timers, Worker};
+use self::state::{Client, Held, Line, Peer, Request, Service, State, Timers, Worker};
 use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
 use super::replies::{Kept, MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
@@ -45,6 +48,8 @@ pub const BACK: Port = Port(1);
 
 /// What the ROUTER says of a peer whose connection is lost.
 const GONE: &[u8] = b"\0gone";
+/// What is said to clients when the broker drains.
+const ENDS: &str = "the broker is about to end";
 
 /// A Majordomo broker.
 pub struct Broker {
@@ -55,6 +60,9 @@ pub struct Broker {
     by_name: HashMap<Frame, usize>,
     requests: Slab<Request>,
     clients: HashMap<Peer, Client>,
+    lines: Slab<Line>,
+    /// By service and client.
+    by_line: HashMap<(usize, Peer), usize>,
     /// The stamped requests that are at hand.
     by_key: HashMap<Key, usize>,
     held: Held,
@@ -68,6 +76,9 @@ pub struct Broker {
     number: u64,
     busy: usize,
     draining: bool,
+    /// Whether it is one of a pair, see [`crate::binary_star`], and whether it stands by there.
+    paired: bool,
+    standing_by: bool,
     /// When a refusal and an invalid message were last told.
     noted: [Option<Time>; 2],
 }
@@ -88,6 +99,8 @@ impl Broker {
             by_name: HashMap::new(),
             requests: Slab::new(),
             clients: HashMap::new(),
+            lines: Slab::new(),
+            by_line: HashMap::new(),
             by_key: HashMap::new(),
             held: Held::default(),
             replies: Box::new(replies),
@@ -98,6 +111,8 @@ impl Broker {
             number: 0,
             busy: 0,
             draining: false,
+            paired: false,
+            standing_by: false,
             noted: [None; 2],
         }
     }
@@ -112,6 +127,11 @@ impl Broker {
         (self.held.messages, self.held.bytes)
     }
 
+    /// How many workers and requests it has.
+    pub fn at_hand(&self) -> (usize, usize) {
+        (self.workers.len(), self.requests.len())
+    }
+
     /// Its state.
     pub fn digest(&self, now: Time) -> Digest {
         let (kept, kept_bytes) = self.replies.held();
@@ -121,6 +141,7 @@ impl Broker {
         Digest {
             uptime: now.elapsed(),
             draining: self.draining,
+            standing_by: self.standing_by,
             services: self.services.len(),
             workers: self.workers.len(),
             clients: self.clients.len(),
@@ -208,7 +229,7 @@ impl Broker {
     ) {
         self.counters.requests += 1;
         let key = Key::take(&mut body);
-        if is_reserved(&name) {
+        if is_reserved(&name) && (!self.standing_by || mmi::is_status(&name)) {
             let body = self.mmi(&name, &body, now);
             let to = Answer {
                 peer: &peer,
@@ -221,24 +242,26 @@ impl Broker {
             return;
         }
         if let Some(key) = key
+            && !self.standing_by
             && self.asked_again(key, &peer, dialect, &name, now, actions)
         {
             return;
         }
         let bytes = body.iter().map(Frame::len).sum();
-        let refusal = match self.no_room(&peer, &name, bytes) {
-            Some(what) => {
-                self.counters.refused_full += 1;
-                Some(format!("too many requests wait {what}"))
-            }
-            None if self.draining => {
-                self.counters.refused_draining += 1;
-                Some("the broker is about to end".to_owned())
-            }
-            None => None,
+        let refusal = if self.standing_by {
+            self.counters.refused_standby += 1;
+            Some((RefusalCode::StandBy, pair::STANDS_BY.to_owned()))
+        } else if let Some(what) = self.no_room(&peer, &name, bytes) {
+            self.counters.refused_full += 1;
+            let text = format!("too many requests wait {what}");
+            Some((RefusalCode::Busy, text))
+        } else if self.draining {
+            self.counters.refused_draining += 1;
+            Some((self.ending(), ENDS.to_owned()))
+        } else {
+            None
         };
-        if let Some(text) = refusal {
-            let code = RefusalCode::Busy;
+        if let Some((code, text)) = refusal {
             let to = Answer {
                 peer: &peer,
                 dialect,
@@ -314,7 +337,7 @@ impl Broker {
         } else {
             self.counters.silent_refusals += 1;
         }
-        if self.may_note(0, now) {
+        if refusal.code != RefusalCode::StandBy && self.may_note(0, now) {
             let service = to.service.to_string_lossy().into_owned();
             actions.deliver(Note::Refused { service, refusal });
         }
@@ -417,6 +440,7 @@ impl Broker {
         let known = self.by_name.contains_key(service);
         !is_reserved(service)
             && !self.draining
+            && !self.standing_by
             && self.workers.len() < self.config.workers
             && (known || self.services.len() < self.config.services)
     }
@@ -579,7 +603,7 @@ impl Broker {
     }
 
     fn due_service(&mut self, index: usize, now: Time, actions: &mut Actions<Note>) {
-        while let Some(request) = self.services[index].queue.front() {
+        while let Some(request) = self.services[index].waiting.front() {
             if self.requests[request].expires > now {
                 break;
             }
@@ -611,13 +635,7 @@ impl Broker {
             .collect();
         for index in waiting {
             self.counters.refused_draining += 1;
-            self.fail(
-                index,
-                RefusalCode::Busy,
-                "the broker is about to end",
-                now,
-                actions,
-            );
+            self.fail(index, self.ending(), ENDS, now, actions);
         }
         let idle: Vec<usize> = self
             .workers

@@ -73,6 +73,8 @@ pub enum Note {
     Sync(Mark),
     /// Replies cannot be made durable any more: they are sent, and may be executed again.
     NotDurable(String),
+    /// It is one of a pair and serves from now on, or stands by.
+    StandsBy(bool),
     /// What was asked for.
     Digest(Box<Digest>),
 }

@@ -1,7 +1,11 @@
 //! The broker's peers, services, queues and timers, and how they hang together.
 //!
-//! Invariants: a request is in its client's list, and in its service's queue, or at a worker whose `busy`
-//! names it, or among those whose reply is not durable yet (`settling`). A worker that is not busy is in its service's list of idle ones. A client is
+//! Clients take turns at each service: the requests of one wait in a line of their own, and the lines are
+//! served one request each in turn. So a client that floods a service makes nobody wait but itself.
+//! Who is a client is told by its connection.
+//!
+//! Invariants: a request is in its client's list, and waiting, in its line, or at a worker whose `busy`
+//! names it, or among those whose reply is not durable yet (`settling`). A line has requests. A worker that is not busy is in its service's list of idle ones. A client is
 //! in the table while it has requests. What is in a `timer` field is in [`Timers`] at that moment.
 
 use std::collections::BTreeSet;
@@ -155,7 +159,10 @@ pub(super) struct Service {
     pub(super) policy: Policy,
     pub(super) workers: usize,
     pub(super) idle: List<Idle>,
-    pub(super) queue: List<Queued>,
+    /// The lines of those who wait, in the order of their turns.
+    turns: List<Turn>,
+    /// All requests that wait, in the order in which they expire.
+    pub(super) waiting: List<Waiting>,
     pub(super) held: Held,
     /// Since when it has no worker.
     empty_since: Time,
@@ -168,7 +175,7 @@ impl Service {
             name: self.name.to_string_lossy().into_owned(),
             workers: self.workers,
             idle: self.idle.len(),
-            queued: self.queue.len(),
+            queued: self.waiting.len(),
             bytes: self.held.bytes,
         }
     }
@@ -194,7 +201,10 @@ pub(super) struct Request {
     pub(super) sent: u32,
     /// Its reply is there, and is sent when it is durable.
     pub(super) settling: bool,
+    /// Where it waits.
+    line: Option<usize>,
     queue: Links,
+    waiting: Links,
     mine: Links,
 }
 
@@ -223,7 +233,9 @@ impl Request {
             parts_bytes: 0,
             sent: 0,
             settling: false,
+            line: None,
             queue: Links::default(),
+            waiting: Links::default(),
             mine: Links::default(),
         }
     }
@@ -254,6 +266,32 @@ pub(super) struct Queued;
 impl Through<Request> for Queued {
     fn links(request: &mut Request) -> &mut Links {
         &mut request.queue
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting;
+
+impl Through<Request> for Waiting {
+    fn links(request: &mut Request) -> &mut Links {
+        &mut request.waiting
+    }
+}
+
+/// The requests of one client that wait at one service.
+#[derive(Debug)]
+pub(super) struct Line {
+    key: (usize, Peer),
+    queue: List<Queued>,
+    turn: Links,
+}
+
+#[derive(Debug)]
+pub(super) struct Turn;
+
+impl Through<Line> for Turn {
+    fn links(line: &mut Line) -> &mut Links {
+        &mut line.turn
     }
 }
 
@@ -315,7 +353,8 @@ impl Broker {
             policy: self.policy(&name),
             workers: 0,
             idle: List::default(),
-            queue: List::default(),
+            turns: List::default(),
+            waiting: List::default(),
             held: Held::default(),
             empty_since: now,
             timer: None,
@@ -341,7 +380,7 @@ impl Broker {
     /// Sets the service's timer for its first request to expire, or for itself.
     pub(super) fn watch_queue(&mut self, index: usize, now: Time) {
         let service = &mut self.services[index];
-        let at = match service.queue.front() {
+        let at = match service.waiting.front() {
             Some(first) => self.requests[first].expires,
             None if service.workers == 0 => service.empty_since + self.config.service_time,
             None => return,
@@ -354,7 +393,50 @@ impl Broker {
 
     // ---- requests ----
 
-    /// Takes a request in, at the end of its queue.
+    /// Puts a request into its line, and the line into its place: at the end, or before all others.
+    fn line_up(&mut self, index: usize, first: bool) {
+        let request = &self.requests[index];
+        let key = (request.service, request.client.clone());
+        let turns = &mut self.services[request.service].turns;
+        let known = self.by_line.get(&key).copied();
+        let line = known.unwrap_or_else(|| {
+            let line = self.lines.insert(Line {
+                key: key.clone(),
+                queue: List::default(),
+                turn: Links::default(),
+            });
+            self.by_line.insert(key, line);
+            turns.push_back(&mut self.lines, line);
+            line
+        });
+        self.requests[index].line = Some(line);
+        if first {
+            turns.remove(&mut self.lines, line);
+            turns.push_front(&mut self.lines, line);
+            self.lines[line].queue.push_front(&mut self.requests, index);
+        } else {
+            self.lines[line].queue.push_back(&mut self.requests, index);
+        }
+    }
+
+    /// Takes a request out of its line, if it is in one. The next turn is another's.
+    fn leave_line(&mut self, index: usize) {
+        let Some(at) = self.requests[index].line.take() else {
+            return;
+        };
+        let turns = &mut self.services[self.requests[index].service].turns;
+        turns.remove(&mut self.lines, at);
+        let line = &mut self.lines[at];
+        line.queue.remove(&mut self.requests, index);
+        if line.queue.front().is_some() {
+            turns.push_back(&mut self.lines, at);
+        } else {
+            let line = self.lines.remove(at);
+            self.by_line.remove(&line.key);
+        }
+    }
+
+    /// Takes a request in, at the end of its line.
     pub(super) fn admit(&mut self, request: Request) {
         let (service, bytes, key) = (request.service, request.bytes, request.key);
         let peer = request.client.clone();
@@ -368,22 +450,24 @@ impl Broker {
         client.all.push_back(&mut self.requests, index);
         let service = &mut self.services[service];
         service.held.add(bytes);
-        service.queue.push_back(&mut self.requests, index);
+        service.waiting.push_back(&mut self.requests, index);
+        self.line_up(index, false);
     }
 
-    /// Puts a request that a worker had back at the head of its queue.
+    /// Puts a request that a worker had back, before all others.
     pub(super) fn requeue(&mut self, index: usize, now: Time) {
         let service = &mut self.services[self.requests[index].service];
         self.requests[index].expires = now + service.policy.queue_time;
-        service.queue.push_front(&mut self.requests, index);
+        service.waiting.push_back(&mut self.requests, index);
+        self.line_up(index, true);
     }
 
     /// Forgets a request, which no worker is at work on.
     pub(super) fn forget(&mut self, index: usize, now: Time) {
         let service = self.requests[index].service;
-        self.services[service]
-            .queue
-            .remove(&mut self.requests, index);
+        let waiting = &mut self.services[service].waiting;
+        waiting.remove(&mut self.requests, index);
+        self.leave_line(index);
         self.part_from_client(index);
         let request = self.requests.remove(index);
         if let Some(key) = request.key {
@@ -409,6 +493,8 @@ impl Broker {
 
     /// The client of a request has another address now.
     pub(super) fn readdress(&mut self, index: usize, peer: Peer, dialect: Dialect) {
+        let waits = self.requests[index].line.is_some();
+        self.leave_line(index);
         self.part_from_client(index);
         let request = &mut self.requests[index];
         request.client = peer.clone();
@@ -417,6 +503,9 @@ impl Broker {
         let client = self.clients.entry(peer).or_default();
         client.held.add(bytes);
         client.all.push_back(&mut self.requests, index);
+        if waits {
+            self.line_up(index, false);
+        }
     }
 
     // ---- workers ----
@@ -466,18 +555,21 @@ impl Broker {
         service.idle.push_back(&mut self.workers, index);
     }
 
-    /// The worker that has waited longest and the request that has, still in their lists.
+    /// The worker that has waited longest, and the first request of the client whose turn it is, still in
+    /// their lists.
     pub(super) fn next_pair(&self, service: usize) -> Option<(usize, usize)> {
         let service = &self.services[service];
-        Some((service.idle.front()?, service.queue.front()?))
+        let (worker, line) = (service.idle.front()?, service.turns.front()?);
+        Some((worker, self.lines[line].queue.front()?))
     }
 
     /// Makes a worker busy with a request; both leave their lists.
     pub(super) fn assign(&mut self, worker: usize, request: usize, now: Time) {
         let service = &mut self.services[self.workers[worker].service];
         service.idle.pop_front(&mut self.workers);
-        service.queue.pop_front(&mut self.requests);
+        service.waiting.remove(&mut self.requests, request);
         let reply_time = service.policy.reply_time;
+        self.leave_line(request);
         self.busy += 1;
         self.workers[worker].busy = Some(request);
         self.workers[worker].deadline = reply_time.map(|time| now + time);

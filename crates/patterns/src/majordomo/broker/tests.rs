@@ -41,8 +41,12 @@ impl Rig {
     }
 
     fn event(&mut self, event: Event<Command>) -> Vec<Sent> {
+        self.does(|broker, now, actions| broker.handle(event, now, actions))
+    }
+
+    fn does(&mut self, act: impl FnOnce(&mut Broker, Time, &mut Actions<Note>)) -> Vec<Sent> {
         let mut actions = Actions::new();
-        self.broker.handle(event, self.now, &mut actions);
+        act(&mut self.broker, self.now, &mut actions);
         let mut sent = Vec::new();
         for action in actions.drain() {
             match action {
@@ -162,6 +166,30 @@ fn workers_take_turns_and_both_versions_meet() {
     };
     assert_eq!(bodies(&rig.says("w3", NEW, part())), [("d", "p")]);
     assert_eq!(bodies(&rig.reply("w3", NEW, 5, "q")), [("d", "q")]);
+}
+
+#[test]
+fn clients_take_turns_whoever_floods() {
+    let mut rig = Rig::new(config());
+    for n in 0..5 {
+        rig.asks("flood", NEW, "echo", &format!("f{n}"));
+    }
+    rig.asks("a", NEW, "echo", "a0");
+    rig.asks("b", OLD, "echo", "b0");
+    rig.asks("a", NEW, "echo", "a1");
+    let mut order = vec![rig.ready("w", NEW, "echo")[0].1.last().unwrap().clone()];
+    let mut number = 1;
+    while order.len() < 7 {
+        let sent = rig.reply("w", NEW, number, "done");
+        order.push(sent.last().unwrap().1.last().unwrap().clone());
+        number = [0, 6, 7, 2, 8, 3, 4][order.len() - 1];
+    }
+    assert_eq!(order, ["f0", "a0", "b0", "f1", "a1", "f2", "f3"]);
+    // What a worker lost comes before all others.
+    rig.asks("c", NEW, "echo", "c0");
+    rig.gone("w");
+    assert_eq!(bodies(&rig.ready("v", NEW, "echo")), [("v", "f3")]);
+    assert_eq!(rig.broker.digest(rig.now).each[0].queued, 2);
 }
 
 #[test]
@@ -539,6 +567,29 @@ fn a_durable_reply_waits_and_is_not_lost_by_a_drain() {
     assert!(rig.ended);
     assert_eq!(rig.broker.counters().joined, 1);
     assert_eq!(rig.broker.counters().not_kept, 0);
+}
+
+#[test]
+fn a_durable_reply_is_not_lost_by_standing_by() {
+    use crate::binary_star::Voter as _;
+    use crate::majordomo::DurableReplies;
+    use crate::titanic::{Bounds, MemoryAnswers};
+    let replies = DurableReplies::new(std::sync::Arc::new(MemoryAnswers::new(Bounds::default())));
+    let mut rig = Rig::new(config());
+    rig.broker = Broker::with_replies(config(), replies);
+    rig.does(|broker, now, actions| broker.set_active(true, now, actions));
+    rig.ready("w", NEW, "echo");
+    rig.from("a", stamped(1, "x"));
+    rig.from("b", stamped(2, "z"));
+    assert_eq!(bodies(&rig.reply("w", NEW, 1, "y")), [("w", "z")]);
+    let Some(&Note::Sync(mark)) = rig.notes.last() else {
+        panic!("{:?}", rig.notes);
+    };
+    let sent = rig.does(|broker, now, actions| broker.set_active(false, now, actions));
+    assert_eq!(refusals(&sent).len(), 1, "{sent:?}");
+    assert_eq!(disconnects(&sent), ["w"]);
+    let synced = Event::Command(Command::Synced(mark, Ok(())));
+    assert_eq!(bodies(&rig.event(synced)), [("a", "y")]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use xebec::{Frame, Message, SocketType};
 
 use super::super::codec::{ToBroker, ToClient, is_service_name};
-use super::super::stamp::{Key, Refusal};
+use super::super::stamp::{Key, Refusal, RefusalCode};
 use super::{CallError, ClientCommand, ClientConfig, ClientOutput};
 use crate::machine::{Actions, Event, Link, Machine, Port, Spec, Time};
 
@@ -20,6 +20,8 @@ struct Call {
     lane: Option<usize>,
     tries: u32,
     sent: Time,
+    /// Until when an attempt is prolonged that goes to another broker: as long as all attempts take.
+    limit: Time,
     /// When it is sent again or has failed, once it is at work.
     deadline: Option<Time>,
     /// How many parts of its reply have come.
@@ -36,6 +38,12 @@ struct Lane {
     heard: Time,
     failures: u32,
     endpoint: usize,
+    /// Whether its connection is established.
+    up: bool,
+    /// When another broker is tried, unless it is by then.
+    patience: Time,
+    /// Why there was no broker to ask when it was last tried.
+    why: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +95,9 @@ impl ClientMachine {
                     heard: Time::ZERO,
                     failures: 0,
                     endpoint: 0,
+                    up: false,
+                    patience: Time::ZERO,
+                    why: None,
                 })
                 .collect(),
             free: (0..lanes).rev().collect(),
@@ -139,6 +150,7 @@ impl ClientMachine {
             lane: None,
             tries: 0,
             sent: now,
+            limit: now,
             deadline: None,
             parts: 0,
             cancelled: false,
@@ -161,7 +173,7 @@ impl ClientMachine {
             self.lanes[lane].flight.insert(ticket);
             match self.lanes[lane].state {
                 LaneState::Open => {}
-                LaneState::Closed => self.open(lane, actions),
+                LaneState::Closed => self.open(lane, now, actions),
                 LaneState::Pausing(_) => {
                     self.attempt(ticket, now);
                     continue;
@@ -172,12 +184,18 @@ impl ClientMachine {
         }
     }
 
-    fn open(&mut self, lane: usize, actions: &mut Actions<ClientOutput>) {
-        let Lane {
-            endpoint, state, ..
-        } = &mut self.lanes[lane];
-        *state = LaneState::Open;
-        let endpoint = &self.config.endpoints[*endpoint % self.config.endpoints.len()];
+    fn open(&mut self, lane: usize, now: Time, actions: &mut Actions<ClientOutput>) {
+        let brokers = self.config.endpoints.len();
+        let at = &mut self.lanes[lane];
+        at.state = LaneState::Open;
+        at.up = false;
+        if brokers > 1 {
+            let factor = 1 << (at.failures / brokers as u32).min(16);
+            let patience = self.config.connect.saturating_mul(factor);
+            at.patience = now + patience.min(self.config.timeout);
+            self.timers.insert((at.patience, Timer::Lane(lane)));
+        }
+        let endpoint = &self.config.endpoints[at.endpoint % brokers];
         let spec = Spec::new(SocketType::Dealer).options(self.config.options.clone());
         actions.open(port(lane), spec.connect(endpoint.as_str()).watch());
     }
@@ -187,6 +205,9 @@ impl ClientMachine {
         let call = self.calls.get_mut(&ticket).expect("it is at work");
         call.tries += 1;
         call.sent = now;
+        if call.tries == 1 {
+            call.limit = now + self.config.timeout.saturating_mul(self.config.attempts);
+        }
         self.prolong(ticket, now + self.config.timeout);
     }
 
@@ -229,19 +250,40 @@ impl ClientMachine {
         }
         let failures = self.lanes[lane].failures;
         self.lanes[lane].failures = failures.saturating_add(1);
+        // They are tried one after the other; what grows is the pause between two rounds.
+        let failures = failures / self.config.endpoints.len() as u32;
         let pause = self.config.reconnect.pause(failures, &mut self.rng);
         let at = now + pause.max(Duration::from_millis(1));
         self.lanes[lane].state = LaneState::Pausing(at);
         self.timers.insert((at, Timer::Lane(lane)));
     }
 
-    fn reopen(&mut self, lane: usize, actions: &mut Actions<ClientOutput>) {
+    /// The lane's timer: its pause is over, or its connection takes too long.
+    fn due_lane(&mut self, lane: usize, now: Time, actions: &mut Actions<ClientOutput>) {
+        let at = &mut self.lanes[lane];
+        match at.state {
+            LaneState::Pausing(until) if until <= now => self.reopen(lane, now, actions),
+            LaneState::Open if !at.up && at.patience <= now => {
+                at.why = Some("the broker does not answer".to_owned());
+                self.restart(lane, now, actions);
+            }
+            // Of a socket that was given up since.
+            _ => {}
+        }
+    }
+
+    fn reopen(&mut self, lane: usize, now: Time, actions: &mut Actions<ClientOutput>) {
         if self.lanes[lane].flight.is_empty() {
             self.lanes[lane].state = LaneState::Closed;
             return;
         }
-        self.open(lane, actions);
+        self.open(lane, now, actions);
         for ticket in self.lanes[lane].flight.clone() {
+            let at = now + self.config.timeout;
+            let call = &self.calls[&ticket];
+            if call.deadline.is_some_and(|deadline| deadline < at) && at <= call.limit {
+                self.prolong(ticket, at);
+            }
             self.send(ticket, actions);
         }
     }
@@ -281,7 +323,9 @@ impl ClientMachine {
         let open = self.lanes[lane].state == LaneState::Open;
         let silent = self.lanes[lane].heard <= sent;
         if last {
-            self.fail(ticket, CallError::NoReply, actions);
+            let why = self.lanes[lane].why.clone();
+            let error = why.map_or(CallError::NoReply, CallError::Unconnected);
+            self.fail(ticket, error, actions);
         } else {
             self.attempt(ticket, now);
         }
@@ -317,7 +361,7 @@ impl ClientMachine {
             return;
         };
         at.heard = now;
-        at.failures = 0;
+        at.up = true;
         let ticket = if self.config.once {
             let Some((key, part)) = Key::take_part(&mut body) else {
                 return self.unstamped(&service, actions);
@@ -333,7 +377,17 @@ impl ClientMachine {
             self.invalid += 1;
             return;
         };
-        if last && let Some(refusal) = Refusal::read(&body) {
+        let refusal = Refusal::read(&body).filter(|_| last);
+        if self.config.endpoints.len() > 1
+            && let Some(refusal) = &refusal
+            && refusal.code == RefusalCode::StandBy
+        {
+            self.lanes[lane].why = Some(refusal.to_string());
+            return self.restart(lane, now, actions);
+        }
+        self.lanes[lane].failures = 0;
+        self.lanes[lane].why = None;
+        if let Some(refusal) = refusal {
             self.fail(ticket, CallError::Refused(refusal), actions);
         } else if last {
             if !self.finish(ticket) {
@@ -346,6 +400,23 @@ impl ClientMachine {
                 actions.deliver(ClientOutput::Part { ticket, last, body });
             }
             self.prolong(ticket, now + self.config.timeout);
+        }
+    }
+
+    fn link(&mut self, lane: usize, link: Link, now: Time, actions: &mut Actions<ClientOutput>) {
+        let at = &mut self.lanes[lane];
+        match link {
+            Link::Up => {
+                at.up = true;
+                at.why = None;
+            }
+            Link::Down => self.restart(lane, now, actions),
+            Link::Refused(why) => {
+                at.why = Some(why);
+                if self.config.endpoints.len() > 1 {
+                    self.restart(lane, now, actions);
+                }
+            }
         }
     }
 
@@ -404,14 +475,10 @@ impl Machine for ClientMachine {
             Event::Message { port, message } => {
                 self.message(usize::from(port.0), message, now, actions);
             }
-            Event::Link {
-                port,
-                link: Link::Down,
-                ..
-            } => {
+            Event::Link { port, link, .. } => {
                 let lane = usize::from(port.0);
                 if self.lanes[lane].state == LaneState::Open {
-                    self.restart(lane, now, actions);
+                    self.link(lane, link, now, actions);
                 }
             }
             Event::Due => {
@@ -421,7 +488,7 @@ impl Machine for ClientMachine {
                     }
                     self.timers.pop_first();
                     match timer {
-                        Timer::Lane(lane) => self.reopen(lane, actions),
+                        Timer::Lane(lane) => self.due_lane(lane, now, actions),
                         Timer::Call(ticket) => self.overdue(ticket, now, actions),
                     }
                 }
@@ -432,7 +499,7 @@ impl Machine for ClientMachine {
                 }
                 return actions.end();
             }
-            Event::Start | Event::Link { .. } | Event::Unsent { .. } => {}
+            Event::Start | Event::Unsent { .. } => {}
         }
         self.start_waiting(now, actions);
     }

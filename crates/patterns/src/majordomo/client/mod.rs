@@ -26,7 +26,8 @@ use crate::backoff::Backoff;
 /// How a client is set up.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// The brokers, one at a time.
+    /// The brokers, one at a time: such as the two of a pair. One that cannot be reached, or stands by,
+    /// is left for the next, after a pause that grows with each round of all of them.
     pub endpoints: Vec<String>,
     /// The version of the protocol; by default 0.2.
     pub dialect: Dialect,
@@ -37,6 +38,9 @@ pub struct ClientConfig {
     pub timeout: Duration,
     /// How often a request is sent at most. By default 3 times.
     pub attempts: u32,
+    /// How long a connection may take where there is another broker to try; twice as long in each round
+    /// of all of them, and never longer than the timeout. By default 500 ms.
+    pub connect: Duration,
     /// The pauses before a socket is opened anew: by default 10 ms to 5 s, half of it left to chance.
     pub reconnect: Backoff,
     /// How many requests are at work at the same time without stamps. By default 16, at most 255.
@@ -58,6 +62,7 @@ impl ClientConfig {
             once: false,
             timeout: Duration::from_millis(2500),
             attempts: 3,
+            connect: Duration::from_millis(500),
             reconnect: Backoff {
                 first: Duration::from_millis(10),
                 longest: Duration::from_secs(5),
@@ -124,6 +129,9 @@ pub enum ClientOutput {
 pub enum CallError {
     /// None came in time, however often it was asked; or none any more after a part of it.
     NoReply,
+    /// There was no broker to ask in the end, for this reason: it cannot be reached, does not let
+    /// this client in, or stands by.
+    Unconnected(String),
     /// The broker refused, or reported that the worker failed.
     Refused(Refusal),
     /// Too many requests wait in this client.
@@ -140,6 +148,7 @@ impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CallError::NoReply => f.write_str("no reply in time"),
+            CallError::Unconnected(why) => write!(f, "no broker to ask: {why}"),
             CallError::Refused(refusal) => write!(f, "refused: {refusal}"),
             CallError::Full => f.write_str("too many requests wait in this client"),
             CallError::NoStamps => {
