@@ -41,6 +41,8 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 #client-bytes = "64M"
 #workers = 100000
 #services = 100000
+# A frame; the connection of a peer that sends a larger one ends.
+#frame-bytes = "256M"
 # Parts of one reply that are collected, for clients that know no parts or number their requests.
 #reply-bytes = "64M"
 
@@ -132,6 +134,7 @@ struct Limits {
     client_bytes: Option<Size>,
     workers: Option<usize>,
     services: Option<usize>,
+    frame_bytes: Option<Size>,
     reply_bytes: Option<Size>,
 }
 
@@ -209,6 +212,9 @@ fn read(text: &str) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
     limit(client, limits.client_messages, limits.client_bytes)?;
     set(&mut config.workers, limits.workers);
     set(&mut config.services, limits.services);
+    if let Some(bytes) = limits.frame_bytes {
+        config.options.maxmsgsize = Some(bytes.read()?);
+    }
     let reply_bytes = limits.reply_bytes.map(Size::read).transpose()?;
     set(&mut config.reply_bytes, reply_bytes);
     config.policy = file.default.apply(config.policy).context("in [default]")?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 use xebec::{Context, Frame};
@@ -37,6 +38,7 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
         settings.bind = args.bind;
     }
     let talk = Talk::from_flags(args.quiet, false);
+    allow_connections();
     let context = Context::new();
     let driver = Driver::new(&context, Broker::with_replies(settings, replies))?;
     for port in [FRONT, BACK] {
@@ -63,6 +65,18 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
     // The last commands to workers and refusals to clients leave within a second.
     context.term();
     Ok(interrupt::check()?)
+}
+
+/// Takes as many connections as this process may have: the limit is 1024 on most machines until somebody
+/// asks for more.
+fn allow_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // If it may not be raised the old one holds.
+    let _ = setrlimit(Resource::Nofile, all);
 }
 
 /// SIGUSR1 asks for the digest, SIGTERM drains, the others end.

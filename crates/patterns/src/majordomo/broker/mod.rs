@@ -1,5 +1,5 @@
 //! The broker: queues the requests of each service, gives them to the worker that has waited longest,
-//! and notices who is gone.
+//! one of each client in turn, and notices who is gone.
 //!
 //! A request is answered, refused or reported as failed; nothing else becomes of it, unless its client
 //! goes away or sends no stamp and `refusals` is off. A worker that dies while it is at work, by a
@@ -29,7 +29,7 @@ pub use self::config::{BrokerConfig, Limit, Policy};
 pub use self::digest::{Counters, Digest, ServiceDigest};
 pub use self::mmi::{ROWS, is_reserved};
 pub use self::note::{Command, Gone, Note};
-use self::state::{Client, Held, Peer, Request, Service, State, Timers, Worker};
+use self::state::{Client, Held, Line, Peer, Request, Service, State, Timers, Worker};
 use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
 use super::replies::{MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
@@ -52,6 +52,9 @@ pub struct Broker {
     by_name: HashMap<Frame, usize>,
     requests: Slab<Request>,
     clients: HashMap<Peer, Client>,
+    lines: Slab<Line>,
+    /// The lines by service and client.
+    by_client: HashMap<(usize, Peer), usize>,
     /// The stamped requests that are at hand.
     by_key: HashMap<Key, usize>,
     held: Held,
@@ -82,6 +85,8 @@ impl Broker {
             by_name: HashMap::new(),
             requests: Slab::new(),
             clients: HashMap::new(),
+            lines: Slab::new(),
+            by_client: HashMap::new(),
             by_key: HashMap::new(),
             held: Held::default(),
             replies: Box::new(replies),

@@ -1,7 +1,7 @@
 //! The broker's peers, services, queues and timers, and how they hang together.
 //!
-//! Invariants: a request is in its client's list, and either in its service's queue or at a worker
-//! whose `busy` names it. A worker that is not busy is in its service's list of idle ones. A client is
+//! Invariants: a request is in its client's list, and either in its service's queue and in a line of it, or
+//! at a worker whose `busy` names it. A line is there while there are requests in it. A worker that is not busy is in its service's list of idle ones. A client is
 //! in the table while it has requests. What is in a `timer` field is in [`Timers`] at that moment.
 
 use std::collections::BTreeSet;
@@ -155,7 +155,10 @@ pub(super) struct Service {
     pub(super) policy: Policy,
     pub(super) workers: usize,
     pub(super) idle: List<Idle>,
+    /// All that wait, in the order in which they expire.
     pub(super) queue: List<Queued>,
+    /// Those who wait: they take turns, so that who asks for a lot delays nobody else.
+    lines: List<Turn>,
     pub(super) held: Held,
     /// Since when it has no worker.
     empty_since: Time,
@@ -194,6 +197,9 @@ pub(super) struct Request {
     pub(super) sent: u32,
     queue: Links,
     mine: Links,
+    /// The line that it waits in.
+    line: Option<usize>,
+    in_line: Links,
 }
 
 impl Request {
@@ -222,6 +228,8 @@ impl Request {
             sent: 0,
             queue: Links::default(),
             mine: Links::default(),
+            line: None,
+            in_line: Links::default(),
         }
     }
 
@@ -251,6 +259,32 @@ pub(super) struct Queued;
 impl Through<Request> for Queued {
     fn links(request: &mut Request) -> &mut Links {
         &mut request.queue
+    }
+}
+
+/// What one client has asked of one service and waits for.
+#[derive(Debug)]
+pub(super) struct Line {
+    of: (usize, Peer),
+    waiting: List<InLine>,
+    turn: Links,
+}
+
+#[derive(Debug)]
+struct InLine;
+
+impl Through<Request> for InLine {
+    fn links(request: &mut Request) -> &mut Links {
+        &mut request.in_line
+    }
+}
+
+#[derive(Debug)]
+struct Turn;
+
+impl Through<Line> for Turn {
+    fn links(line: &mut Line) -> &mut Links {
+        &mut line.turn
     }
 }
 
@@ -313,6 +347,7 @@ impl Broker {
             workers: 0,
             idle: List::default(),
             queue: List::default(),
+            lines: List::default(),
             held: Held::default(),
             empty_since: now,
             timer: None,
@@ -363,24 +398,66 @@ impl Broker {
         let client = self.clients.entry(peer).or_default();
         client.held.add(bytes);
         client.all.push_back(&mut self.requests, index);
-        let service = &mut self.services[service];
-        service.held.add(bytes);
-        service.queue.push_back(&mut self.requests, index);
+        self.services[service].held.add(bytes);
+        let line = self.line(index);
+        let queue = &mut self.services[service].queue;
+        queue.push_back(&mut self.requests, index);
+        let waiting = &mut self.lines[line].waiting;
+        waiting.push_back(&mut self.requests, index);
     }
 
-    /// Puts a request that a worker had back at the head of its queue.
+    /// Puts a request that a worker had back, where it is the next.
     pub(super) fn requeue(&mut self, index: usize, now: Time) {
+        let line = self.line(index);
         let service = &mut self.services[self.requests[index].service];
         self.requests[index].expires = now + service.policy.queue_time;
         service.queue.push_front(&mut self.requests, index);
+        service.lines.remove(&mut self.lines, line);
+        service.lines.push_front(&mut self.lines, line);
+        let waiting = &mut self.lines[line].waiting;
+        waiting.push_front(&mut self.requests, index);
+    }
+
+    /// The line for a request to wait in, made if it is new.
+    fn line(&mut self, index: usize) -> usize {
+        let request = &mut self.requests[index];
+        let of = (request.service, request.client.clone());
+        let line = *self.by_client.entry(of).or_insert_with_key(|of| {
+            let line = self.lines.insert(Line {
+                of: of.clone(),
+                waiting: List::default(),
+                turn: Links::default(),
+            });
+            let turns = &mut self.services[of.0].lines;
+            turns.push_back(&mut self.lines, line);
+            line
+        });
+        request.line = Some(line);
+        line
+    }
+
+    /// Takes a request out of the queue, if it is there. Others of its client have their turn last.
+    fn unqueue(&mut self, index: usize) {
+        let request = &mut self.requests[index];
+        let Some(line) = request.line.take() else {
+            return;
+        };
+        let service = &mut self.services[request.service];
+        service.queue.remove(&mut self.requests, index);
+        service.lines.remove(&mut self.lines, line);
+        let waiting = &mut self.lines[line].waiting;
+        waiting.remove(&mut self.requests, index);
+        if waiting.len() > 0 {
+            service.lines.push_back(&mut self.lines, line);
+        } else {
+            self.by_client.remove(&self.lines.remove(line).of);
+        }
     }
 
     /// Forgets a request, which no worker is at work on.
     pub(super) fn forget(&mut self, index: usize, now: Time) {
         let service = self.requests[index].service;
-        self.services[service]
-            .queue
-            .remove(&mut self.requests, index);
+        self.unqueue(index);
         self.part_from_client(index);
         let request = self.requests.remove(index);
         if let Some(key) = request.key {
@@ -463,17 +540,19 @@ impl Broker {
         service.idle.push_back(&mut self.workers, index);
     }
 
-    /// The worker that has waited longest and the request that has, still in their lists.
+    /// The worker that has waited longest and the first request of the client whose turn it is, still in
+    /// their lists.
     pub(super) fn next_pair(&self, service: usize) -> Option<(usize, usize)> {
         let service = &self.services[service];
-        Some((service.idle.front()?, service.queue.front()?))
+        let line = &self.lines[service.lines.front()?];
+        Some((service.idle.front()?, line.waiting.front()?))
     }
 
     /// Makes a worker busy with a request; both leave their lists.
     pub(super) fn assign(&mut self, worker: usize, request: usize, now: Time) {
+        self.unqueue(request);
         let service = &mut self.services[self.workers[worker].service];
         service.idle.pop_front(&mut self.workers);
-        service.queue.pop_front(&mut self.requests);
         let reply_time = service.policy.reply_time;
         self.busy += 1;
         self.workers[worker].busy = Some(request);

@@ -376,6 +376,41 @@ fn queues_are_bounded_and_refusals_told() {
 }
 
 #[test]
+fn clients_take_turns() {
+    let mut rig = Rig::new(config());
+    for (client, body) in [
+        ("a", "a1"),
+        ("a", "a2"),
+        ("a", "a3"),
+        ("b", "b1"),
+        ("b", "b2"),
+    ] {
+        rig.asks(client, NEW, "echo", body);
+    }
+    let mut order = Vec::new();
+    let mut sent = rig.ready("w", NEW, "echo");
+    // Numbered as they came.
+    for number in [1, 4, 2, 5, 3] {
+        order.extend(
+            bodies(&sent)
+                .iter()
+                .filter(|(to, _)| *to == "w")
+                .map(|(_, body)| body.to_string()),
+        );
+        sent = rig.reply("w", NEW, number, "done");
+    }
+    assert_eq!(order, ["a1", "b1", "a2", "b2", "a3"]);
+    assert!(rig.broker.lines.is_empty() && rig.broker.by_client.is_empty());
+    // What a worker had is the next, whoever else waits.
+    rig.asks("a", NEW, "echo", "a4");
+    for body in ["b3", "b4"] {
+        rig.asks("b", NEW, "echo", body);
+    }
+    rig.gone("w");
+    assert_eq!(bodies(&rig.ready("v", NEW, "echo")), [("v", "a4")]);
+}
+
+#[test]
 fn requests_and_services_expire() {
     let mut rig = Rig::new(config());
     rig.asks("a", OLD, "nobody", "x");
