@@ -88,8 +88,8 @@ const AFTER: u64 = 100;
 
 #[test]
 fn a_worker_is_killed_stands_still_and_comes_back() {
-    for signal in [Signal::KILL, Signal::STOP] {
-        let mut broker = Broker::start(&format!("worker-{signal:?}"));
+    for (signal, name) in [(Signal::KILL, "KILL"), (Signal::STOP, "STOP")] {
+        let mut broker = Broker::start(&format!("worker-{name}"));
         let [first, _second] = [(); 2].map(|()| broker.worker(&["echo"]));
         let load = Load::start(client(&broker.at), 4);
         first.signal(signal);
@@ -105,7 +105,7 @@ fn a_worker_is_killed_stands_still_and_comes_back() {
             broker.process.says("event=worker-ready");
             load.answered(AFTER);
         }
-        load.end_without_loss(&format!("broker, worker, {signal:?}"));
+        load.end_without_loss(&format!("broker, worker, {name}"));
     }
 }
 

@@ -159,7 +159,7 @@ impl Load {
         assert!(!waited.timed_out(), "not served again: {account}");
     }
 
-    /// Waits until so much time has passed, and for one more reply.
+    /// Lets a fault last for so long, and waits for one more reply.
     pub(crate) fn goes_on(&self, time: Duration) {
         thread::sleep(time);
         self.answered(1);

@@ -43,6 +43,8 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 #services = 100000
 # A frame; the connection of a peer that sends a larger one ends.
 #frame-bytes = "256M"
+# Replies that wait for one client that does not read them; what is beyond is dropped, and counted.
+#unread-replies = 1000
 # Parts of one reply that are collected, for clients that know no parts or number their requests.
 #reply-bytes = "64M"
 
@@ -135,6 +137,7 @@ struct Limits {
     workers: Option<usize>,
     services: Option<usize>,
     frame_bytes: Option<Size>,
+    unread_replies: Option<usize>,
     reply_bytes: Option<Size>,
 }
 
@@ -215,6 +218,7 @@ fn read(text: &str) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
     if let Some(bytes) = limits.frame_bytes {
         config.options.maxmsgsize = Some(bytes.read()?);
     }
+    set(&mut config.options.sndhwm, limits.unread_replies);
     let reply_bytes = limits.reply_bytes.map(Size::read).transpose()?;
     set(&mut config.reply_bytes, reply_bytes);
     config.policy = file.default.apply(config.policy).context("in [default]")?;
@@ -228,6 +232,11 @@ fn read(text: &str) -> anyhow::Result<(BrokerConfig, MemoryReplies)> {
         "a liveness of 0 gives every worker up at once"
     );
     anyhow::ensure!(!config.bind.is_empty(), "there is nothing in bind");
+    // To a ROUTER 0 means no limit.
+    anyhow::ensure!(
+        config.options.sndhwm > 0,
+        "unread-replies of 0 would be no limit at all"
+    );
     let replies = MemoryReplies::new(
         file.once.replies.unwrap_or(100_000),
         file.once.bytes.map_or(Ok(64 << 20), Size::read)?,
@@ -271,6 +280,14 @@ mod tests {
     }
 
     #[test]
+    fn what_one_peer_may_hold_is_limited() {
+        let text = "[limits]\nframe-bytes = '1M'\nunread-replies = 10";
+        let (config, _) = read(text).unwrap();
+        let options = config.options;
+        assert_eq!((options.maxmsgsize, options.sndhwm), (Some(1 << 20), 10));
+    }
+
+    #[test]
     fn mistakes_are_told() {
         for (text, why) in [
             ("bnd = []", "bnd"),
@@ -279,6 +296,7 @@ mod tests {
             ("service-time = '5'", "no unit"),
             ("[limits]\nbytes = 'many'", "not a size"),
             ("[limits]\nmessages = -1", "messages"),
+            ("[limits]\nunread-replies = 0", "unread-replies"),
             ("[service.x]\nheartbeat = '1ms'", "less than 10ms"),
         ] {
             let error = format!("{:#}", read(text).unwrap_err());
