@@ -31,7 +31,7 @@ pub struct Config {
     pub servers: Vec<String>,
     /// Over which socket.
     pub form: Form,
-    /// How long an attempt waits for its reply. 2.5 s.
+    /// How long an attempt waits for its reply, unless its connection is lost and comes back. 2.5 s.
     pub timeout: Duration,
     /// How often a request is sent in all before it is given up, one or more. 3.
     pub attempts: u32,
@@ -446,7 +446,7 @@ impl Client {
         self.fill(now, actions);
     }
 
-    fn linked(&mut self, port: Port, link: Link, actions: &mut Actions<Output>) {
+    fn linked(&mut self, port: Port, link: Link, now: Time, actions: &mut Actions<Output>) {
         let form = self.config.form;
         let index = usize::from(port.0);
         let line = &mut self.lines[index];
@@ -457,6 +457,7 @@ impl Client {
         }
         line.cause = None;
         let up = line.up;
+        let mut again = None;
         for (number, request) in &mut self.requests {
             let State::Trying {
                 server, sent, lost, ..
@@ -470,12 +471,17 @@ impl Client {
             match up {
                 false => (*lost, *sent) = (*sent, form == Form::Req),
                 // What was under way on the connection before is lost with it.
+                true if *lost && form == Form::Req => again = Some(*number),
                 true if !*sent => {
                     (*lost, *sent) = (false, true);
                     actions.send(port, enveloped(form, *number, &request.body));
                 }
                 true => {}
             }
+        }
+        // The server is back, and this REQ waits for a reply that will not come.
+        if let Some(number) = again {
+            self.expire(number, now, actions);
         }
     }
 }
@@ -500,7 +506,7 @@ impl Machine for Client {
                 self.lines[usize::from(port.0)].up = true;
                 self.received(message, now, actions);
             }
-            Event::Link { port, link, .. } => self.linked(port, link, actions),
+            Event::Link { port, link, .. } => self.linked(port, link, now, actions),
             Event::Unsent { message, .. } => {
                 let number = message
                     .first()

@@ -23,7 +23,8 @@ pub use backoff::Backoff;
 pub use driver::{Driver, DriverError, Handle};
 pub use machine::{Action, Actions, Connect, Event, Link, Machine, Port, Spec, Time};
 
-/// The page's programs, compiled as documentation tests.
+/// The programs of the pages, compiled as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/patterns.md")]
+#[doc = include_str!("../../../docs/tutorial.md")]
 struct Page;

@@ -143,7 +143,9 @@ fn in_the_callers_thread() {
 fn in_a_thread_of_its_own() {
     let context = Context::new();
     let (echo, at) = echo(&context);
-    let asker = Asker::new(Spec::new(SocketType::Dealer).connect(&at));
+    // All of them may be asked before there is a connection.
+    let spec = Spec::new(SocketType::Dealer).options(Options::new().sndhwm(2000));
+    let asker = Asker::new(spec.connect(&at));
     let handle = Driver::new(&context, asker).unwrap().spawn();
     assert!(handle.try_recv().unwrap().is_none());
     for n in 0..2000 {

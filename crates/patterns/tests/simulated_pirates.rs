@@ -322,3 +322,20 @@ fn strangers_are_told_apart_and_more_workers_than_allowed_are_not_heard() {
     let joined = |action: &xebec_patterns::Action<pirate::Output>| matches!(action, xebec_patterns::Action::Deliver(pirate::Output::Joined(id)) if id[..] == *b"A");
     assert_eq!(actions.iter().filter(|a| joined(a)).count(), 1);
 }
+
+#[test]
+fn a_request_without_an_envelope_takes_no_worker() {
+    let mut queue = Queue::new(pirate::Config::default());
+    let mut say = |port, frames: &[&[u8]]| {
+        let message = frames.iter().copied().collect();
+        let event = xebec_patterns::Event::Message { port, message };
+        queue.handle(event, Time::ZERO, &mut xebec_patterns::Actions::new());
+        (queue.workers(), queue.counters().invalid)
+    };
+    say(Queue::BACKEND, &[b"A", b"\x01"]);
+    let wrong: [&[&[u8]]; 3] = [&[b"c", b"x"], &[b"c"], &[b"c", b""]];
+    for wrong in wrong {
+        assert_eq!(say(Queue::FRONTEND, wrong).0, (1, 1), "{wrong:?}");
+    }
+    assert_eq!(say(Queue::FRONTEND, &[b"c", b"", b"x"]), ((1, 0), 3));
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longer than anything takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running `xebec`, killed if the test ends first.
 pub(crate) struct Xebec {
@@ -43,7 +43,12 @@ pub(crate) fn command(args: &[&str]) -> Command {
 
 /// Starts `xebec` with these arguments.
 pub(crate) fn start(args: &[&str]) -> Xebec {
-    let mut child = command(args).spawn().expect("the binary starts");
+    spawn(command(args))
+}
+
+/// Starts a program whose standard streams are pipes.
+pub(crate) fn spawn(mut command: Command) -> Xebec {
+    let mut child = command.spawn().expect("the binary starts");
     Xebec {
         stdin: child.stdin.take(),
         stdout: lines(child.stdout.take().unwrap()),
@@ -61,7 +66,7 @@ pub(crate) fn run(args: &[&str], input: &str) -> Ended {
     xebec.wait()
 }
 
-fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+pub(crate) fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(from).split(b'\n') {
@@ -132,6 +137,16 @@ impl Xebec {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it runs");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9, and the end that it leads to.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// Ctrl-C.
@@ -208,8 +223,7 @@ pub(crate) fn wait_until_gone(process: Pid) {
 
 impl Drop for Xebec {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

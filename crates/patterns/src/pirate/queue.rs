@@ -35,7 +35,7 @@ pub struct Config {
     pub stuck: Stuck,
     /// Workers that the queue has at most; others are not heard. 10,000.
     pub workers: usize,
-    /// Options of both sockets, such as those of security.
+    /// Options of both sockets, such as those of security. By default MAXMSGSIZE is 256 MiB.
     pub options: Options,
 }
 
@@ -50,7 +50,7 @@ impl Default for Config {
             request_time: None,
             stuck: Stuck::default(),
             workers: 10_000,
-            options: Options::new(),
+            options: Options::new().maxmsgsize(256 << 20),
         }
     }
 }
@@ -132,7 +132,7 @@ pub struct Counters {
     pub lost: u64,
     /// Workers that were silent for too long.
     pub expired: u64,
-    /// Messages that were none of the protocol.
+    /// Messages that were none of the protocol, of workers or clients.
     pub invalid: u64,
     /// Messages of workers beyond the limit.
     pub refused: u64,
@@ -252,7 +252,7 @@ impl Queue {
             }
             // Of an unknown worker it means that this queue is new.
             Some(HEARTBEAT) => self.heard(&id, is_simple, now, actions),
-            None if is_reply(&message) => {
+            None if has_envelope(&message) => {
                 self.heard(&id, is_simple, now, actions);
                 // Only who has the request answers it: another may have had it before, and its client,
                 // a REQ, would take the second reply for that to its next request.
@@ -470,6 +470,10 @@ impl Machine for Queue {
                 self.open(actions);
                 self.dispatch(now, actions);
             }
+            // No worker could answer it, and the one that had it would never be idle again.
+            Event::Message { port, message } if port == FRONT && !has_envelope(&message) => {
+                self.counters.invalid += 1;
+            }
             Event::Message { port, message } if port == FRONT => {
                 self.give(message, 0, now, actions);
                 self.dispatch(now, actions);
@@ -493,7 +497,7 @@ impl Machine for Queue {
 }
 
 /// Whether it is `[address…][""][body…]`.
-fn is_reply(message: &Message) -> bool {
+fn has_envelope(message: &Message) -> bool {
     let empty = message.frames().position(Frame::is_empty);
     empty.is_some_and(|at| at > 0 && at + 1 < message.len())
 }

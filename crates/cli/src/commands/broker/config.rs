@@ -45,6 +45,10 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 #client-bytes = "64M"
 #workers = 100000
 #services = 100000
+# A frame; the connection of a peer that sends a larger one ends.
+#frame-bytes = "256M"
+# Replies that wait for one client that does not read them; what is beyond is dropped, and counted.
+#unread-replies = 1000
 # Parts of one reply that are collected, for clients that know no parts or number their requests.
 #reply-bytes = "64M"
 
@@ -205,6 +209,8 @@ struct Limits {
     client_bytes: Option<Size>,
     workers: Option<usize>,
     services: Option<usize>,
+    frame_bytes: Option<Size>,
+    unread_replies: Option<usize>,
     reply_bytes: Option<Size>,
 }
 
@@ -308,6 +314,10 @@ fn read(
     limit(client, limits.client_messages, limits.client_bytes)?;
     set(&mut config.workers, limits.workers);
     set(&mut config.services, limits.services);
+    if let Some(bytes) = limits.frame_bytes {
+        config.options.maxmsgsize = Some(bytes.read()?);
+    }
+    set(&mut config.options.sndhwm, limits.unread_replies);
     let reply_bytes = limits.reply_bytes.map(Size::read).transpose()?;
     set(&mut config.reply_bytes, reply_bytes);
     config.policy = file.default.apply(config.policy).context("in [default]")?;
@@ -321,6 +331,11 @@ fn read(
         "a liveness of 0 gives every worker up at once"
     );
     anyhow::ensure!(!config.bind.is_empty(), "there is nothing in bind");
+    // To a ROUTER 0 means no limit.
+    anyhow::ensure!(
+        config.options.sndhwm > 0,
+        "unread-replies of 0 would be no limit at all"
+    );
     let count = file.once.replies.unwrap_or(100_000);
     let bytes = file.once.bytes.map_or(Ok(64 << 20), Size::read)?;
     let age = file.once.age.map_or(Duration::from_secs(600), |age| age.0);
@@ -337,7 +352,8 @@ fn read(
         );
     }
     let replies = MemoryReplies::new(count, bytes, age);
-    let mut security = file.security.read(base).context("in [security]")?;
+    let security = file.security.read(base, config.options);
+    let mut security = security.context("in [security]")?;
     let pair = file.ha.read(flags, &mut security, base);
     let pair = pair.context("in [ha]")?;
     config.options = security.options.clone();
@@ -388,6 +404,13 @@ mod tests {
     }
 
     #[test]
+    fn what_one_peer_may_hold_is_limited() {
+        let text = "[limits]\nframe-bytes = '1M'\nunread-replies = 10";
+        let options = read(text).unwrap().broker.options;
+        assert_eq!((options.maxmsgsize, options.sndhwm), (Some(1 << 20), 10));
+    }
+
+    #[test]
     fn mistakes_are_told() {
         for (text, why) in [
             ("bnd = []", "bnd"),
@@ -403,6 +426,7 @@ mod tests {
             ("[titanic]\nmemory = true\nworkers = 65", "1 to 64"),
             ("[once]\ndurable = true", "needs Titanic's file"),
             ("[titanic]\nsync = 'often'", "neither each nor off"),
+            ("[limits]\nunread-replies = 0", "unread-replies"),
             ("[service.x]\nheartbeat = '1ms'", "less than 10ms"),
         ] {
             let error = format!("{:#}", read(text).unwrap_err());

@@ -13,6 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 use xebec::{Context, Frame};
@@ -60,6 +61,7 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
         broker.bind = args.bind;
     }
     let talk = Talk::from_flags(args.quiet, false);
+    allow_connections();
     let context = Context::new();
     let authenticator = security.enforce(&context, talk)?;
     let aboard = titanic.map(|titanic| Aboard::open(titanic, &mut broker, talk));
@@ -127,6 +129,18 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
         Some(fault) => Err(ha::failed(fault)),
         None => Ok(()),
     }
+}
+
+/// Takes as many connections as this process may have: the limit is 1024 on most machines until somebody
+/// asks for more.
+fn allow_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // If it may not be raised the old one holds.
+    let _ = setrlimit(Resource::Nofile, all);
 }
 
 /// Does something each time that a signal comes.

@@ -54,8 +54,8 @@ pub(super) struct Security {
 }
 
 impl Section {
-    /// Checks it. Names of files begin at `base`.
-    pub(super) fn read(self, base: &Path) -> anyhow::Result<Security> {
+    /// Checks it, and adds to the options of the broker's sockets. Names of files begin at `base`.
+    pub(super) fn read(self, base: &Path, options: Options) -> anyhow::Result<Security> {
         let mechanism = self.mechanism.unwrap_or(Mechanism::Null);
         let misplaced = [
             ("passwords", self.passwords.is_some(), Mechanism::Plain),
@@ -83,12 +83,16 @@ impl Section {
             let filter = filter.parse();
             policy = policy.deny_address(filter.context("in deny")?);
         }
-        let options = Options::new().zap_domain(DOMAIN);
+        let open = mechanism == Mechanism::Null && self.allow.is_empty() && self.deny.is_empty();
+        if open {
+            return Ok(Security {
+                options,
+                ..Security::default()
+            });
+        }
+        let options = options.zap_domain(DOMAIN);
         let mut secret_key = None;
         let options = match mechanism {
-            Mechanism::Null if self.allow.is_empty() && self.deny.is_empty() => {
-                return Ok(Security::default());
-            }
             Mechanism::Null => {
                 if self.allow.is_empty() {
                     policy = policy.open(DOMAIN);
@@ -238,7 +242,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> anyhow::Result<Security> {
-        toml::from_str::<Section>(text)?.read(Path::new("/nowhere"))
+        toml::from_str::<Section>(text)?.read(Path::new("/nowhere"), Options::new())
     }
 
     #[test]

@@ -62,7 +62,9 @@ pub struct BrokerConfig {
     pub bind: Vec<String>,
     /// Where workers may come to as well: a second ROUTER, if there are any.
     pub bind_workers: Vec<String>,
-    /// Options of both sockets; ROUTER_MANDATORY and DISCONNECT_MSG are the broker's own.
+    /// Options of both sockets; ROUTER_MANDATORY and DISCONNECT_MSG are the broker's own. By default
+    /// MAXMSGSIZE is 256 MiB: the connection of a peer that sends a larger frame ends before there is
+    /// memory for it.
     pub options: Options,
     /// A worker that is silent for so many heartbeats is given up. By default 3.
     pub liveness: u32,
@@ -105,7 +107,7 @@ impl Default for BrokerConfig {
         BrokerConfig {
             bind: Vec::new(),
             bind_workers: Vec::new(),
-            options: Options::new(),
+            options: Options::new().maxmsgsize(256 << 20),
             liveness: LIVENESS,
             client_limit: Limit::new(10_000, 64 << 20),
             limit: Limit::new(1_000_000, 1 << 30),
