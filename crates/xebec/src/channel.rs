@@ -29,6 +29,9 @@ use crate::sync::{
 /// each, in fours of 16 some 60, in portions of 64 or 128 from 30 to 45.
 const BATCH: usize = if cfg!(xebec_model) { 2 } else { 64 };
 
+/// Emptied batches that are kept to be filled again.
+const SPARE: usize = 16;
+
 /// The places of a new pipe's ring, and of the largest. Each ring is twice as large as the one
 /// before: with the high-water marks as they come (1000 and 1000), the ninth is never full.
 const FIRST: usize = if cfg!(xebec_model) { 2 } else { 8 };
@@ -63,6 +66,12 @@ const KEEN: u8 = 1;
 /// It does not look: it is to be told of the next message.
 const AWAY: u8 = 2;
 
+/// In [`Direction::taken`]: the producer was refused for want of room and wants to be told when there
+/// is some. Set by the producer, cleared by the consumer when it tells.
+const REFUSED: u64 = 1;
+/// In the same word: one message.
+const TAKEN: u64 = 2;
+
 /// A value with cache lines to itself, two of them: processors fetch lines in pairs.
 #[repr(align(128))]
 struct Apart<T>(T);
@@ -75,11 +84,14 @@ struct Direction {
     holding: Apart<AtomicBool>,
     /// Messages accepted, and not replaced. Written by the producer for each.
     sent: Apart<AtomicU64>,
-    /// Messages that the consumer's application has taken. Written by the consumer for each.
+    /// Messages that the consumer's application has taken, in units of [`TAKEN`], and whether the
+    /// producer was [`REFUSED`]. Written by the consumer for each. Both are in one word so that one of
+    /// the two sides always sees the other: who was refused sees all that was taken before, and who takes
+    /// the next message sees that somebody was.
     taken: Apart<AtomicU64>,
-    /// The producer was refused for want of room and wants to be told when there is some. Set by
-    /// the producer, cleared by the consumer when it tells.
-    refused: AtomicBool,
+    /// Batches that the consumer has emptied, for the producer to fill: who frees what another thread
+    /// has allocated makes both wait.
+    spare: Mutex<Vec<Batch>>,
     /// One of the two ends is gone.
     closed: AtomicBool,
     /// In place of the ring where only the latest message is kept (CONFLATE).
@@ -96,7 +108,7 @@ impl Direction {
             holding: Apart(AtomicBool::new(false)),
             sent: Apart(AtomicU64::new(0)),
             taken: Apart(AtomicU64::new(0)),
-            refused: AtomicBool::new(false),
+            spare: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
             newest: conflate.then(|| Mutex::new(VecDeque::new())),
             sndhwm: AtomicUsize::new(sndhwm),
@@ -112,9 +124,14 @@ impl Direction {
     }
 }
 
+/// Messages that were held back, the oldest first.
+type Batch = VecDeque<Message>;
+
 /// What is in a ring.
 enum Parcel {
     Message(Message),
+    /// Those that were held back, at least one: they go from one side to the other as they stand.
+    Batch(Batch),
     /// The last of a ring that was full: what follows is in this one.
     Next(Box<Consumer<Parcel>>),
 }
@@ -159,7 +176,9 @@ pub(crate) struct End {
     places: usize,
     ring_in: Consumer<Parcel>,
     /// Accepted and held back.
-    held: Vec<Message>,
+    held: Batch,
+    /// Out of the ring, and not taken.
+    fetched: Batch,
     /// Messages put into `out` so far.
     sent: u64,
     /// The last value of `out.taken` that was looked at.
@@ -200,7 +219,8 @@ pub(crate) fn pair(
         ring_out,
         places: FIRST,
         ring_in,
-        held: Vec::new(),
+        held: Batch::new(),
+        fetched: Batch::new(),
         sent: 0,
         taken_seen: 0,
         taken: 0,
@@ -219,7 +239,7 @@ pub(crate) fn pair(
 impl End {
     /// The messages sent and not yet taken at the other end.
     pub(crate) fn under_way(&mut self) -> usize {
-        self.taken_seen = self.out.taken.0.load(Ordering::Acquire);
+        self.taken_seen = self.out.taken.0.load(Ordering::Acquire) / TAKEN;
         if self.by_halves {
             self.taken_seen -= self.taken_seen % self.out.hwm().div_ceil(2).max(1) as u64;
         }
@@ -240,10 +260,9 @@ impl End {
             return true;
         }
         self.hand_over();
-        self.out.refused.store(true, Ordering::SeqCst);
-        // Pairs with the fence in `pop`, or that in `set_marks`: either this load sees what was
-        // taken and the new mark, or the consumer sees `refused`.
-        fence(Ordering::SeqCst);
+        // Pairs with `take` and `set_marks`, which change the same word: what they did before is seen
+        // below, and who comes later sees this.
+        self.out.taken.0.fetch_or(REFUSED, Ordering::AcqRel);
         self.under_way() < self.out.hwm()
     }
 
@@ -251,8 +270,13 @@ impl End {
     pub(crate) fn set_marks(&self, sndhwm: usize, rcvhwm: usize) {
         self.out.sndhwm.store(sndhwm, Ordering::Relaxed);
         self.inn.rcvhwm.store(rcvhwm, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if self.inn.refused.swap(false, Ordering::SeqCst) {
+        self.tell_refused();
+    }
+
+    /// Tells the producer to look for room again, if it was refused.
+    fn tell_refused(&self) {
+        // Pairs with `has_room`.
+        if self.inn.taken.0.fetch_and(!REFUSED, Ordering::AcqRel) & REFUSED != 0 {
             self.far.tell();
         }
     }
@@ -269,8 +293,9 @@ impl End {
 
     // ---- the producer ----
 
+    /// Sends a message. Nothing is to be expected of what is left of it.
     #[inline]
-    pub(crate) fn push(&mut self, message: Message) {
+    pub(crate) fn push(&mut self, message: &mut Message) {
         self.sent += 1;
         if self.out.newest.is_some() {
             return self.replace(message);
@@ -280,7 +305,7 @@ impl End {
         // by again to ask for more.
         let ear = self.out.ear.0.load(Ordering::Relaxed);
         if ear == BUSY && message.is_data() && self.has_company() {
-            self.held.push(message);
+            self.held.push_back(std::mem::take(message));
             match self.held.len() {
                 1 => self.hold(),
                 BATCH.. => self.hand_over(),
@@ -289,9 +314,9 @@ impl End {
             return;
         }
         if self.held.is_empty() {
-            self.put(message);
+            self.put(Parcel::Message(std::mem::take(message)));
         } else {
-            self.held.push(message);
+            self.held.push_back(std::mem::take(message));
             self.put_held();
         }
         self.heed();
@@ -302,7 +327,8 @@ impl End {
     /// instructions that way and takes 4274; streams are as fast (11.4 and 11.7 M/s, medians of four).
     #[inline]
     fn has_company(&self) -> bool {
-        !self.held.is_empty() || self.ring_out.slots() < self.places
+        let before = self.sent - 1;
+        !self.held.is_empty() || self.out.taken.0.load(Ordering::Relaxed) / TAKEN < before
     }
 
     /// The first message is held back, unless the consumer has meanwhile run out of others.
@@ -326,35 +352,21 @@ impl End {
     }
 
     fn put_held(&mut self) {
-        while !self.held.is_empty() {
-            match self.ring_out.slots() < 2 {
-                true => self.in_larger_ring(Self::put_some),
-                false => self.put_some(),
-            }
+        if !self.held.is_empty() {
+            let spare = self.out.spare.lock().pop().unwrap_or_default();
+            let batch = std::mem::replace(&mut self.held, spare);
+            self.put(Parcel::Batch(batch));
         }
         // After the messages: who sees that nothing is held back sees them in the ring.
         self.out.holding.0.store(false, Ordering::Release);
     }
 
-    /// Puts as many messages as there is room for. The last place of a ring is for the next ring.
-    fn put_some(&mut self) {
-        let n = self.held.len().min(self.ring_out.slots() - 1);
-        if let Ok(chunk) = self.ring_out.write_chunk_uninit(n) {
-            chunk.fill_from_iter(self.held.drain(..n).map(Parcel::Message));
-        }
-    }
-
+    /// The last place of a ring is for the next ring.
     #[inline]
-    fn put(&mut self, message: Message) {
-        let parcel = Parcel::Message(message);
+    fn put(&mut self, parcel: Parcel) {
         if self.ring_out.cached_slots() < 2 && self.ring_out.slots() < 2 {
-            return self.in_larger_ring(|end| end.put_parcel(parcel));
+            return self.put_in_larger_ring(parcel);
         }
-        self.put_parcel(parcel);
-    }
-
-    #[inline]
-    fn put_parcel(&mut self, parcel: Parcel) {
         let put = self.ring_out.push(parcel);
         debug_assert!(put.is_ok(), "there was room");
     }
@@ -362,17 +374,17 @@ impl End {
     /// Goes on with a larger ring, which the consumer gets to see when something is in it: a ring
     /// that is not empty has a message.
     #[cold]
-    fn in_larger_ring(&mut self, put: impl FnOnce(&mut Self)) {
+    fn put_in_larger_ring(&mut self, parcel: Parcel) {
         self.places = (2 * self.places).min(LARGEST);
         let (ring_out, ring_in) = RingBuffer::new(self.places);
         let mut full = std::mem::replace(&mut self.ring_out, ring_out);
-        put(self);
+        self.put(parcel);
         let put = full.push(Parcel::Next(Box::new(ring_in)));
         debug_assert!(put.is_ok(), "there was room for it");
     }
 
     /// CONFLATE: the message replaces those that wait; subscriptions stay.
-    fn replace(&mut self, message: Message) {
+    fn replace(&mut self, message: &mut Message) {
         let mut newest = self.out.newest.as_ref().expect("CONFLATE").lock();
         if message.is_data() {
             let before = newest.len();
@@ -381,7 +393,7 @@ impl End {
             self.sent -= gone;
             self.replaced += gone;
         }
-        newest.push_back(message);
+        newest.push_back(std::mem::take(message));
         drop(newest);
         self.out.sent.0.store(self.sent, Ordering::Relaxed);
         self.heed();
@@ -411,23 +423,17 @@ impl End {
     /// The same into `slot`. False if there is none.
     #[inline]
     pub(crate) fn pop_into(&mut self, slot: &mut Message) -> bool {
-        *slot = match &self.inn.newest {
-            None => loop {
-                match self.ring_in.pop() {
-                    Ok(Parcel::Message(message)) => break message,
-                    Ok(Parcel::Next(ring)) => self.ring_in = *ring,
-                    Err(_) => return false,
-                }
-            },
-            Some(newest) => match newest.lock().pop_front() {
-                Some(message) => message,
+        match self.fetched.pop_front() {
+            Some(message) => *slot = message,
+            None => match self.fetch() {
+                Some(message) => *slot = message,
                 None => return false,
             },
-        };
+        }
         self.taken += 1;
-        self.inn.taken.0.store(self.taken, Ordering::Release);
-        fence(Ordering::SeqCst);
-        if self.inn.refused.load(Ordering::Relaxed) {
+        // Pairs with `has_room`.
+        let before = self.inn.taken.0.fetch_add(TAKEN, Ordering::AcqRel);
+        if before & REFUSED != 0 {
             // A producer that is woken for every single message would cost a thread switch
             // each; it is told when half the room is free, or at this socket's next pause.
             self.owed = true;
@@ -438,11 +444,34 @@ impl End {
         true
     }
 
+    /// The next message, where nothing is fetched.
+    fn fetch(&mut self) -> Option<Message> {
+        if let Some(newest) = &self.inn.newest {
+            return newest.lock().pop_front();
+        }
+        loop {
+            match self.ring_in.pop().ok()? {
+                Parcel::Message(message) => return Some(message),
+                Parcel::Batch(batch) => {
+                    let spare = std::mem::replace(&mut self.fetched, batch);
+                    if spare.capacity() > 0 {
+                        let mut spares = self.inn.spare.lock();
+                        if spares.len() < SPARE {
+                            spares.push(spare);
+                        }
+                    }
+                    return self.fetched.pop_front();
+                }
+                Parcel::Next(ring) => self.ring_in = *ring,
+            }
+        }
+    }
+
     /// Whether there is a message to be taken now.
     #[inline]
     pub(crate) fn has_message(&mut self) -> bool {
         match &self.inn.newest {
-            None => !self.ring_in.is_empty(),
+            None => !self.fetched.is_empty() || !self.ring_in.is_empty(),
             Some(newest) => !newest.lock().is_empty(),
         }
     }
@@ -527,8 +556,8 @@ impl End {
 
     /// Tells the producer that there is room again, if it waits for that.
     pub(crate) fn tell_room(&mut self) {
-        if std::mem::take(&mut self.owed) && self.inn.refused.swap(false, Ordering::SeqCst) {
-            self.far.tell();
+        if std::mem::take(&mut self.owed) {
+            self.tell_refused();
         }
     }
 }
@@ -571,7 +600,7 @@ mod tests {
         let (mut here, mut there, told_here, told_there) = ends(3, 1);
         for i in 0..3u8 {
             assert!(here.has_room());
-            here.push([i].into());
+            here.push(&mut [i].into());
         }
         assert!(!here.has_room());
         assert_eq!(
@@ -589,7 +618,7 @@ mod tests {
         );
         assert!(there.pop().is_some() && there.pop().is_none());
         assert_eq!(there.announce(), Look::Nothing);
-        here.push("again".into());
+        here.push(&mut "again".into());
         assert_eq!(told_there.0.load(Ordering::SeqCst), 2);
     }
 
@@ -599,14 +628,14 @@ mod tests {
         here.give_room_by_halves();
         for i in 0..4u8 {
             assert!(here.has_room());
-            here.push([i].into());
+            here.push(&mut [i].into());
         }
         assert!(!here.has_room());
         there.pop();
         assert!(!here.has_room(), "a quarter is free");
         there.pop();
         assert!(here.has_room(), "half is free");
-        here.push("more".into());
+        here.push(&mut "more".into());
         assert!(here.has_room(), "up to the mark");
         assert!(told_here.0.load(Ordering::SeqCst) > 0);
     }
@@ -615,7 +644,7 @@ mod tests {
     fn what_is_held_back_is_had_for_the_asking() {
         let (mut here, mut there, _, told_there) = ends(usize::MAX, 0);
         for i in 0..3u8 {
-            here.push([i].into());
+            here.push(&mut [i].into());
         }
         assert_eq!(there.waiting(), 3);
         assert_eq!(there.pop().unwrap().body(), &[0]);
@@ -635,7 +664,7 @@ mod tests {
         let (mut next, mut expected) = (0u32, 0u32);
         for run in [1, 7, 8, 9, 63, 64, 65, 5000, 3, 12_000] {
             for _ in 0..run {
-                here.push(next.to_be_bytes().into());
+                here.push(&mut next.to_be_bytes().into());
                 next += 1;
             }
             here.hand_over();
@@ -652,7 +681,7 @@ mod tests {
     #[test]
     fn what_was_sent_before_the_end_can_still_be_taken() {
         let (mut here, mut there, ..) = ends(9, 9);
-        here.push("last words".into());
+        here.push(&mut "last words".into());
         drop(here);
         assert!(!there.is_open());
         assert_eq!(there.pop().unwrap().body(), "last words");

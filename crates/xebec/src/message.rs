@@ -75,6 +75,17 @@ impl Frame {
         Frame(Body::Shared(Bytes::from_static(body)))
     }
 
+    /// A frame over these bytes, which are copied only if they are few: two counts less of who shares
+    /// them than a clone that becomes a frame.
+    #[inline]
+    pub(crate) fn sharing(body: &Bytes) -> Self {
+        if body.len() <= INLINE {
+            Frame::copy_from_slice(body)
+        } else {
+            Frame(Body::Shared(body.clone()))
+        }
+    }
+
     /// The length of the body in bytes.
     #[inline]
     pub fn len(&self) -> usize {

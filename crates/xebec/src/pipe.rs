@@ -156,6 +156,8 @@ pub(crate) struct Pipe {
     dirty: bool,
     /// Invariant: true exactly while the pipe is in `Pipes::unread`.
     unread: bool,
+    /// Invariant: the pipe's place in `Pipes::dry`, if it is there.
+    dry: Option<usize>,
     /// A failure was noted and is about to be dealt with.
     failed: bool,
     pub(crate) traffic: Traffic,
@@ -188,6 +190,7 @@ impl Pipe {
             listener: None,
             dirty: false,
             unread: false,
+            dry: None,
             failed: false,
             traffic: Traffic::default(),
             birth: 0,
@@ -432,7 +435,7 @@ impl Pipes {
     pub(crate) fn remove(&mut self, id: PipeId) -> Pipe {
         self.dirty.retain(|&dirty| dirty != id);
         self.unread.retain(|&unread| unread != id);
-        self.dry.retain(|&dry| dry != id);
+        self.undry(id);
         self.happened.retain(|(pipe, _)| *pipe != id);
         self.remember(id);
         let pipe = self.slab.remove(id);
@@ -602,7 +605,7 @@ impl Pipes {
                 conn.encode(message, &mut self.pool);
                 self.encoded(id);
             }
-            Link::Inproc(end) => end.push(message.clone()),
+            Link::Inproc(end) => end.push(&mut message.clone()),
             Link::Down => {}
         }
     }
@@ -637,7 +640,7 @@ impl Pipes {
                 self.encoded(id);
             }
             Link::Inproc(end) => {
-                end.push(std::mem::take(message));
+                end.push(message);
                 self.counters.dropped.conflated += end.take_replaced();
             }
             _ => {
@@ -717,7 +720,8 @@ impl Pipes {
     pub(crate) fn send_queued(&mut self, id: PipeId) {
         let pipe = &mut self.slab[id];
         if let Link::Inproc(end) = &mut pipe.link {
-            pipe.outq.drain(..).for_each(|message| end.push(message));
+            let queued = pipe.outq.drain(..);
+            queued.for_each(|mut message| end.push(&mut message));
         }
     }
 
@@ -916,9 +920,7 @@ impl Pipes {
             return false;
         };
         if end.is_open() {
-            if !self.dry.contains(&id) {
-                self.dry.push(id);
-            }
+            self.mark_dry(id);
             return false;
         }
         // What was pushed before the end closed comes first.
@@ -929,6 +931,23 @@ impl Pipes {
         found
     }
 
+    fn mark_dry(&mut self, id: PipeId) {
+        let place = self.dry.len();
+        if self.slab[id].dry.is_none() {
+            self.slab[id].dry = Some(place);
+            self.dry.push(id);
+        }
+    }
+
+    fn undry(&mut self, id: PipeId) {
+        if let Some(place) = self.slab[id].dry.take() {
+            self.dry.swap_remove(place);
+            if let Some(&moved) = self.dry.get(place) {
+                self.slab[moved].dry = Some(place);
+            }
+        }
+    }
+
     /// Whether inproc pipes were found empty and do not know it yet.
     #[inline]
     pub(crate) fn is_dry(&self) -> bool {
@@ -937,24 +956,17 @@ impl Pipes {
 
     /// [Announces](Self::announce) all of them, and names those that have a message by now.
     pub(crate) fn announce_all(&mut self, mut found: impl FnMut(PipeId)) {
-        let mut dry = std::mem::take(&mut self.dry);
-        for id in dry.drain(..) {
+        while let Some(&id) = self.dry.last() {
             if self.announce(id) {
                 found(id);
             }
         }
-        // A round trip over inproc comes by here: the list keeps its place.
-        self.dry = dry;
     }
 
     /// Has an inproc peer tell of its next message. True if there is one by now.
     pub(crate) fn announce(&mut self, id: PipeId) -> bool {
-        self.dry.retain(|&dry| dry != id);
-        let Some(Pipe {
-            link: Link::Inproc(end),
-            ..
-        }) = self.slab.get_mut(id)
-        else {
+        self.undry(id);
+        let Link::Inproc(end) = &mut self.slab[id].link else {
             return false;
         };
         let look = end.announce();
@@ -972,10 +984,12 @@ impl Pipes {
         }
         for _ in 0..LOOKS {
             for at in 0..self.dry.len().min(LISTENED_TO) {
-                if let Link::Inproc(end) = &mut self.slab[self.dry[at]].link
+                let id = self.dry[at];
+                if let Link::Inproc(end) = &mut self.slab[id].link
                     && end.listen()
                 {
-                    return Some(self.dry.swap_remove(at));
+                    self.undry(id);
+                    return Some(id);
                 }
             }
             if news() {

@@ -20,7 +20,8 @@ use crate::pipe::{PipeId, Pipes};
 /// Routing ids in both directions.
 pub(super) struct RoutingTable<Id = Bytes> {
     pipes: HashMap<Id, PipeId>,
-    ids: HashMap<PipeId, Id>,
+    /// Indexed by pipe: every message that is received is given its peer's id.
+    ids: Vec<Option<Id>>,
     next: u32,
 }
 
@@ -28,7 +29,7 @@ impl<Id: Hash + Eq + Clone> RoutingTable<Id> {
     pub(super) fn new() -> Self {
         RoutingTable {
             pipes: HashMap::new(),
-            ids: HashMap::new(),
+            ids: Vec::new(),
             next: RandomState::new().hash_one(0u8) as u32,
         }
     }
@@ -36,17 +37,20 @@ impl<Id: Hash + Eq + Clone> RoutingTable<Id> {
     pub(super) fn insert(&mut self, id: Id, pipe: PipeId) {
         self.remove(pipe);
         self.pipes.insert(id.clone(), pipe);
-        self.ids.insert(pipe, id);
+        if self.ids.len() <= pipe {
+            self.ids.resize(pipe + 1, None);
+        }
+        self.ids[pipe] = Some(id);
     }
 
     pub(super) fn remove(&mut self, pipe: PipeId) -> Option<Id> {
         self.unroute(pipe);
-        self.ids.remove(&pipe)
+        self.ids.get_mut(pipe)?.take()
     }
 
     /// Nothing can be sent to the pipe any more; what it sent still bears its name.
     pub(super) fn unroute(&mut self, pipe: PipeId) {
-        if let Some(id) = self.ids.get(&pipe)
+        if let Some(Some(id)) = self.ids.get(pipe)
             && self.pipes.get(id) == Some(&pipe)
         {
             self.pipes.remove(id);
@@ -55,7 +59,7 @@ impl<Id: Hash + Eq + Clone> RoutingTable<Id> {
 
     #[inline]
     pub(super) fn id(&self, pipe: PipeId) -> Option<&Id> {
-        self.ids.get(&pipe)
+        self.ids.get(pipe)?.as_ref()
     }
 
     /// An id that no peer has, made of the next number.
@@ -83,7 +87,7 @@ impl RoutingTable {
     /// Puts the id of the peer that a message came from in front of it.
     pub(super) fn label(&self, from: PipeId, message: &mut Message) {
         if let Some(id) = self.id(from) {
-            message.push_front(Frame::from(id.clone()));
+            message.push_front(Frame::sharing(id));
         }
     }
 

@@ -204,7 +204,7 @@ impl Core {
         let (mut ours, theirs) = channel::pair(here, there, 0, 0, false);
         st.pipes.pipe_mut(id).join(theirs);
         handler.introduce(st, id, SocketType::Req, Bytes::new(), zap::ENDPOINT);
-        ours.push(question.request.clone());
+        ours.push(&mut question.request.clone());
         Ok(ours)
     }
 

@@ -4,6 +4,12 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Message(pub(crate) u32);
 
+impl Default for Message {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Message {
     /// What stands in a slot before a message is put there.
     pub(crate) fn new() -> Self {
