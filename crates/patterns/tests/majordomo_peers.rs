@@ -1,12 +1,16 @@
 //! Majordomo with other people's implementations, each as client, worker and broker: PyPI's majortomo
 //! (MDP 0.2) and pyzmq-mdp (MDP 0.1).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use xebec::{Context, Message};
 use xebec_patterns::majordomo::broker::FRONT;
 use xebec_patterns::majordomo::{
     Broker, BrokerConfig, Client, ClientConfig, Dialect, Worker, WorkerConfig,
+};
+use xebec_patterns::titanic::{
+    self, ClientOptions, MemoryLimits, MemoryStore, Server, ServerConfig, ServerNote,
 };
 use xebec_patterns::{Driver, Handle};
 use xebec_peers::python::{Python, PythonPeer};
@@ -190,9 +194,32 @@ fn broker_of_theirs(prelude: &str, script: &str, dialect: Dialect) {
         for n in 0..20 {
             assert_eq!(asks(&client, n), format!("one {n}"));
         }
+        if dialect == Dialect::Mdp01 {
+            titanic(&context, &at, dialect);
+        }
         worker.stop();
         serving.join().unwrap().unwrap_err();
     });
+}
+
+/// Titanic there finds that the broker knows no stamps, and calls plainly.
+fn titanic(context: &Context, at: &str, dialect: Dialect) {
+    let mut config = ServerConfig::new(at);
+    config.dialect = dialect;
+    config.heartbeat = Duration::from_secs(1);
+    config.workers = 2;
+    let store = Arc::new(MemoryStore::new(MemoryLimits::default()));
+    let titanic = Server::new(context, store, config).unwrap();
+    while titanic.recv().unwrap() != ServerNote::Stamps(false) {}
+    let mut config = ClientConfig::new(at);
+    config.dialect = dialect;
+    let client = titanic::Client::new(context, config, ClientOptions::default()).unwrap();
+    let nobody = client.submit("nobody", "x").id().unwrap();
+    let mut request = client.submit("echo", "by way of Titanic");
+    assert_eq!(request.reply().unwrap().body(), "by way of Titanic");
+    request.close().unwrap();
+    client.follow(nobody).close().unwrap();
+    titanic.close();
 }
 
 #[test]

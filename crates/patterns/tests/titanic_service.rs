@@ -112,6 +112,34 @@ fn calls(tells: &[Tell]) -> Vec<Id> {
 }
 
 #[test]
+fn however_many_services_are_slow_there_is_room_for_another() {
+    let options = TitanicOptions {
+        calls: 4,
+        calls_in_all: 4,
+        ..TitanicOptions::default()
+    };
+    let mut hand = Hand::new(in_memory(1 << 20), options);
+    let ask = |hand: &mut Hand<_>, service, count| -> Vec<Id> {
+        let asked = (0..count).flat_map(|_| calls(&hand.ask(Service::Request, &[service, "x"])));
+        asked.collect()
+    };
+    let slow = ask(&mut hand, "slow", 9);
+    assert_eq!(slow.len(), 2, "no more than are free");
+    assert_eq!(ask(&mut hand, "slower", 9).len(), 1);
+    let fast = ask(&mut hand, "fast", 2);
+    assert_eq!(fast.len(), 1);
+    let next = calls(&hand.called(fast[0], Outcome::Reply(frames(&["y"]))));
+    assert_eq!(next.len(), 1, "its second");
+    let none = calls(&hand.called(slow[0], Outcome::Reply(frames(&["y"]))));
+    assert!(none.is_empty(), "the last place is for another service");
+    let slow = calls(&hand.called(next[0], Outcome::Unavailable));
+    assert_eq!(slow.len(), 1, "now there are two");
+    // Its pause is over when there is a way to the services again.
+    let again = calls(&hand.tell(Event::Command(Told::Reachable)));
+    assert_eq!(again, next);
+}
+
+#[test]
 fn a_request_is_kept_executed_and_closed() {
     let mut hand = Hand::new(in_memory(1 << 20), TitanicOptions::default());
     let tells = hand.ask(Service::Request, &["echo", "hello", "world"]);

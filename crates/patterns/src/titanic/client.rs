@@ -5,9 +5,8 @@
 //! frames travel: whoever runs it carries out [`Ask::Service`] and tells what came of it.
 //!
 //! A request whose submission was not answered may be stored or not, and is submitted again: RFC 9 has
-//! nothing that would let Titanic see that it is the same. Applications for which it matters that
-//! nothing is executed twice make their requests idempotent, or let them go through
-//! [`Answers`](super::Answers).
+//! nothing that would let Titanic see that it is the same. With stamps
+//! ([`ClientConfig::once`](crate::majordomo::ClientConfig::once)) a broker of ours sees it.
 //!
 //! A UUID is all that is needed to go on after a restart: keep it when [`Ask::Submitted`] tells it, and give it
 //! to [`Wanted::Follow`].

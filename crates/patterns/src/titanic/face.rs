@@ -13,11 +13,12 @@ use xebec::{Context, Frame, Message};
 
 use super::{
     Answered, Ask, ClientOptions, Failure, Id, Mark, ServerCommand, ServerConfig, ServerMachine,
-    ServerNote, Store, TitanicClient, Wanted,
+    ServerNote, Service, Store, TitanicClient, Wanted,
 };
 use crate::driver::{Driver, DriverError, Handle};
 use crate::machine::{Action, Actions, Event, Machine, Time};
 use crate::majordomo::client::{ClientCommand, ClientOutput};
+use crate::majordomo::stamp::Key;
 use crate::majordomo::{CallError, ClientConfig, ClientMachine};
 use crate::slots::{Slot, Slots};
 
@@ -215,6 +216,8 @@ impl Client {
             broker: ClientMachine::new(broker, id, Rng::new()),
             asked: HashMap::new(),
             next: 0,
+            id,
+            stamps: HashMap::new(),
             asks: Actions::new(),
             replies: Actions::new(),
             slots: slots.clone(),
@@ -365,6 +368,9 @@ struct Calling {
     /// Whose question a call to the broker is, and what has come of its answer.
     asked: HashMap<u64, (u64, Vec<Frame>)>,
     next: u64,
+    id: [u8; 16],
+    /// The stamps of submissions that were not answered yet: when they come again they are the same.
+    stamps: HashMap<u64, Key>,
     asks: Actions<Ask>,
     replies: Actions<ClientOutput>,
     slots: Slots<Ask>,
@@ -383,9 +389,15 @@ impl Calling {
                 }) => {
                     self.next += 1;
                     self.asked.insert(self.next, (tag, Vec::new()));
+                    let fresh = Key {
+                        client: self.id,
+                        number: u64::MAX - self.next,
+                    };
+                    let key = (service == Service::Request)
+                        .then(|| *self.stamps.entry(tag).or_insert(fresh));
                     let call = ClientCommand::Call {
                         ticket: self.next,
-                        key: None,
+                        key,
                         service: service.name().into(),
                         body: frames,
                     };
@@ -396,7 +408,10 @@ impl Calling {
                     | Ask::Reply { tag, .. }
                     | Ask::Closed { tag }
                     | Ask::Failed { tag, .. }),
-                ) => self.slots.put(tag, ask),
+                ) => {
+                    self.stamps.remove(&tag);
+                    self.slots.put(tag, ask);
+                }
                 _ => {}
             }
         }
@@ -432,6 +447,9 @@ impl Calling {
                 },
             };
             if let Some((tag, _)) = self.asked.remove(&ticket) {
+                if matches!(answer, Answered::Frames(_)) {
+                    self.stamps.remove(&tag);
+                }
                 let answered = Wanted::Answered { tag, answer };
                 self.titanic(Event::Command(answered), now, actions);
             }
