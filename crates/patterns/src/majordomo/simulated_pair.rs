@@ -182,7 +182,7 @@ impl World {
 /// requests, and every call is answered.
 #[test]
 fn one_of_the_pair_serves_and_every_call_is_answered() {
-    seeds(300, |sim| {
+    seeds(2000, |sim| {
         let fail_back = sim.rng().bool().then(|| ms(4000));
         let world = world(sim, fail_back, 25);
         let [primary, backup] = world.pair.map(NodeId::any);
@@ -214,7 +214,7 @@ fn calls_go_on_when_the_primary_dies_and_it_comes_back_passive() {
         let longest = &mut longest.borrow_mut()[which];
         *longest = took.max(*longest);
     };
-    seeds(100, |sim| {
+    seeds(1000, |sim| {
         let world = world(sim, None, 1);
         sim.run_for(ms(10_000));
         world.check(sim);
