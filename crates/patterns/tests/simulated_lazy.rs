@@ -108,12 +108,12 @@ fn under_chaos(seeds: u64, form: Form) {
 
 #[test]
 fn every_request_is_answered_or_reported_over_req() {
-    under_chaos(500, Form::Req);
+    under_chaos(2000, Form::Req);
 }
 
 #[test]
 fn every_request_is_answered_or_reported_over_dealer() {
-    under_chaos(500, Form::Dealer);
+    under_chaos(2000, Form::Dealer);
 }
 
 type Seen = Rc<RefCell<Vec<(Duration, Output)>>>;
@@ -141,8 +141,8 @@ fn outcomes(seen: &Seen) -> Vec<Output> {
 }
 
 fn forms(test: impl Fn(&mut Simulator, Form)) {
-    simulator::seeds(20, |sim| test(sim, Form::Req));
-    simulator::seeds(20, |sim| test(sim, Form::Dealer));
+    simulator::seeds(200, |sim| test(sim, Form::Req));
+    simulator::seeds(200, |sim| test(sim, Form::Dealer));
 }
 
 #[test]

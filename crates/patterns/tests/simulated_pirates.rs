@@ -120,17 +120,17 @@ fn under_chaos(sim: &mut Simulator, is_paranoid: bool) {
 
 #[test]
 fn simple_pirate_answers_or_reports_and_heals() {
-    simulator::seeds(500, |sim| under_chaos(sim, false));
+    simulator::seeds(2000, |sim| under_chaos(sim, false));
 }
 
 #[test]
 fn paranoid_pirate_answers_or_reports_and_heals() {
-    simulator::seeds(500, |sim| under_chaos(sim, true));
+    simulator::seeds(2000, |sim| under_chaos(sim, true));
 }
 
 #[test]
 fn a_restarted_queue_gets_its_workers_back_at_once() {
-    simulator::seeds(50, |sim| {
+    simulator::seeds(500, |sim| {
         let queue = queue(sim, &pirate::Config::default());
         simple_worker(sim, "simple");
         paranoid_worker(sim, "paranoid", 0..1);
@@ -147,7 +147,7 @@ fn a_restarted_queue_gets_its_workers_back_at_once() {
 
 #[test]
 fn heartbeats_do_not_come_late_in_a_flood() {
-    simulator::seeds(50, |sim| {
+    simulator::seeds(500, |sim| {
         let queue = queue(sim, &pirate::Config::default());
         let (worker, log) = paranoid_worker(sim, "worker", 0..1);
         sim.run_for(secs(5));
@@ -188,7 +188,7 @@ fn heartbeats_do_not_come_late_in_a_flood() {
 
 #[test]
 fn a_worker_that_works_for_long_is_alive_and_gets_no_second_request() {
-    simulator::seeds(50, |sim| {
+    simulator::seeds(500, |sim| {
         let ledger = Ledger::default();
         let queue = queue(sim, &pirate::Config::default());
         let (worker, _) = paranoid_worker(sim, "worker", 20_000..20_001);
@@ -208,7 +208,7 @@ fn a_worker_that_works_for_long_is_alive_and_gets_no_second_request() {
 #[test]
 fn what_a_dead_worker_had_is_lost_or_given_to_another() {
     for (attempts, score) in [(1, (0, 1)), (2, (1, 0))] {
-        simulator::seeds(20, |sim| {
+        simulator::seeds(200, |sim| {
             let ledger = Ledger::default();
             let mut config = pirate::Config::default();
             config.attempts = attempts;
@@ -248,7 +248,7 @@ fn a_worker_that_is_stuck_is_told_and_loses_its_request_as_configured() {
         (pirate::Stuck::TakeBack, 1, (0, 1)),
         (pirate::Stuck::Report, 2, (0, 1)),
     ] {
-        simulator::seeds(50, |sim| {
+        simulator::seeds(500, |sim| {
             let ledger = Ledger::default();
             let mut config = pirate::Config::default();
             config.attempts = attempts;
@@ -283,7 +283,7 @@ fn a_worker_that_is_stuck_is_told_and_loses_its_request_as_configured() {
 
 #[test]
 fn purging_finds_every_expired_worker_wherever_it_stands() {
-    simulator::seeds(20, |sim| {
+    simulator::seeds(200, |sim| {
         let queue = queue(sim, &pirate::Config::default());
         let names = ["a", "b", "c", "d"];
         let workers = names.map(|name| paranoid_worker(sim, name, 0..1).0);

@@ -88,7 +88,7 @@ fn answered_since(ledger: &Ledger, then: Time) -> usize {
 /// reach each other, they never serve at the same moment, and neither faults.
 #[test]
 fn never_two_serve_while_they_reach_each_other() {
-    seeds(1000, |sim| {
+    seeds(3000, |sim| {
         let fail_back = sim.rng().bool().then(|| secs(5));
         let (nodes, turns) = pair(sim, move |config| config.fail_back = fail_back);
         let [primary, backup] = nodes.map(NodeId::any);
@@ -129,7 +129,7 @@ fn never_two_serve_while_they_reach_each_other() {
 fn a_split_brain_is_refused_as_soon_as_they_hear_each_other() {
     let splits = Rc::new(RefCell::new(0));
     let counted = splits.clone();
-    seeds(300, move |sim| {
+    seeds(2000, move |sim| {
         let (nodes, turns) = pair(sim, |config| config.split = Split::Refuse);
         let (ledger, asking) = clients(sim, 3);
         sim.run_for(secs(5));
@@ -144,6 +144,8 @@ fn a_split_brain_is_refused_as_soon_as_they_hear_each_other() {
         sim.heal(nodes[0], nodes[1]);
         sim.heal(nodes[0].any(), stray);
         sim.run_for(ms(1100));
+        // A request may have made the other active as well before they heard each other again.
+        let both = both || !faults(&turns).is_empty();
         sim.invariant(
             move |sim| match nodes.iter().all(|node| serves(sim, *node)) {
                 true => Err("both serve".to_owned()),
@@ -176,7 +178,7 @@ fn a_split_brain_is_refused_as_soon_as_they_hear_each_other() {
 /// until the operator hands over.
 #[test]
 fn the_backup_takes_over_and_the_operator_gives_back() {
-    seeds(100, |sim| {
+    seeds(1000, |sim| {
         let (nodes, _) = pair(sim, |_| {});
         let (ledger, _) = clients(sim, 2);
         sim.run_for(secs(5));
@@ -204,7 +206,7 @@ fn the_backup_takes_over_and_the_operator_gives_back() {
 
 #[test]
 fn fail_back_is_opt_in() {
-    seeds(100, |sim| {
+    seeds(1000, |sim| {
         let (nodes, _) = pair(sim, |config| config.fail_back = Some(secs(7)));
         let (ledger, _) = clients(sim, 2);
         sim.run_for(secs(5));

@@ -98,7 +98,7 @@ fn network<K: Kind>(
 
 /// While one server is never struck, every request is answered.
 fn one_server_is_enough<K: Kind>() {
-    seeds(200, |sim| {
+    seeds(1000, |sim| {
         let (ledger, _) = network::<K>(sim, 2, false);
         let checked = ledger.clone();
         sim.invariant(move |sim| checked.check(sim.now(), K::LONGEST));
@@ -112,7 +112,7 @@ fn one_server_is_enough<K: Kind>() {
 
 /// Whatever happens, each request ends once, in bounded time, and in calm weather it is answered.
 fn each_request_ends_once<K: Kind>() {
-    seeds(200, |sim| {
+    seeds(1000, |sim| {
         if sim.rng().bool() {
             sim.conditions().loss = 0.05;
             sim.conditions().duplication = if K::TELLS_DUPLICATES { 0.1 } else { 0.0 };
@@ -189,7 +189,7 @@ fn without_a_server_each_request_fails_in_its_time() {
 /// and after the first is away.
 #[test]
 fn the_preferred_server_is_asked_while_it_is_up() {
-    seeds(100, |sim| {
+    seeds(1000, |sim| {
         let ledger = Ledger::default();
         let [near, _] = PRIORITY_SERVERS.map(|at| server(sim, at, Direct::model(at), 50));
         client(sim, "x", &ledger, 3, || {
@@ -220,7 +220,7 @@ fn the_preferred_server_is_asked_while_it_is_up() {
 /// The fastest of equals is asked most.
 #[test]
 fn the_faster_server_is_asked_more() {
-    seeds(20, |sim| {
+    seeds(500, |sim| {
         let ledger = Ledger::default();
         server(
             sim,

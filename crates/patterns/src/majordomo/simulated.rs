@@ -293,7 +293,7 @@ impl World {
 
 #[test]
 fn without_faults_every_request_is_answered_and_executed_once() {
-    seeds(15, |sim| {
+    seeds(1000, |sim| {
         let world = world(sim, true);
         sim.run_for(Duration::from_secs(60));
         assert_eq!(world.check(sim), 4 * CALLS as usize);
@@ -303,7 +303,7 @@ fn without_faults_every_request_is_answered_and_executed_once() {
 
 #[test]
 fn whatever_crashes_every_request_has_an_outcome_and_none_is_executed_again() {
-    seeds(50, |sim| {
+    seeds(2000, |sim| {
         let world = world(sim, true);
         let mut chaos = Chaos {
             crash: world.workers.iter().map(|w| w.any()).collect(),
@@ -321,7 +321,7 @@ fn whatever_crashes_every_request_has_an_outcome_and_none_is_executed_again() {
 
 #[test]
 fn under_every_fault_every_request_has_an_outcome() {
-    seeds(50, |sim| {
+    seeds(2000, |sim| {
         sim.conditions().delay = (Duration::ZERO, ms(100));
         let world = world(sim, false);
         let vandal = sim.node("vandal", |rng| {
@@ -358,7 +358,7 @@ fn under_every_fault_every_request_has_an_outcome() {
 
 #[test]
 fn a_cancelled_call_says_nothing_and_confuses_nobody() {
-    seeds(15, |sim| {
+    seeds(1000, |sim| {
         let world = world(sim, true);
         for n in 0..4 {
             let client = world.clients[n];
@@ -386,7 +386,7 @@ fn a_cancelled_call_says_nothing_and_confuses_nobody() {
 /// at each worker and no more.
 #[test]
 fn a_client_that_floods_makes_nobody_wait_but_itself() {
-    seeds(100, |sim| {
+    seeds(500, |sim| {
         sim.node("broker", |_| {
             let app = |_: &mut Desk<'_, Command>, _| {};
             (Broker::new(BrokerConfig::new(AT)), app)

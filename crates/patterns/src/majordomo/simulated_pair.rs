@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use xebec::Frame;
 
 use super::client::{ClientCommand, ClientOutput};
 use super::worker::{WorkerCommand, WorkerOutput};
 use super::*;
 use crate::binary_star::{self, Command, Config, Node, Output, Role, State, Wiring};
-use crate::machine::Time;
+use crate::machine::{Actions, Event, Link, Machine, Port, Time};
 use crate::simulator::{AnyNode, Chaos, Desk, NodeId, Simulator, seeds};
 
 const FRONTS: [&str; 2] = ["tcp://primary:5555", "tcp://backup:5555"];
@@ -183,7 +184,7 @@ impl World {
 /// requests, and every call is answered.
 #[test]
 fn one_of_the_pair_serves_and_every_call_is_answered() {
-    seeds(300, |sim| {
+    seeds(2000, |sim| {
         let fail_back = sim.rng().bool().then(|| ms(4000));
         let world = world(sim, fail_back, 25);
         let [primary, backup] = world.pair.map(NodeId::any);
@@ -215,7 +216,7 @@ fn calls_go_on_when_the_primary_dies_and_it_comes_back_passive() {
         let longest = &mut longest.borrow_mut()[which];
         *longest = took.max(*longest);
     };
-    seeds(100, |sim| {
+    seeds(1000, |sim| {
         let world = world(sim, None, 1);
         sim.run_for(ms(10_000));
         world.check(sim);
@@ -236,6 +237,8 @@ fn calls_go_on_when_the_primary_dies_and_it_comes_back_passive() {
         world.answered_in(sim, 101, ms(2000));
         // The operator ends the backup in good order: the primary need not miss it first.
         sim.stop(backup);
+        let at_once = sim.now() + ms(500);
+        assert!(sim.run_until(at_once, |sim| world.state(sim, 0) == Some(State::Active)));
         note(2, world.answered_in(sim, 102, ms(10_000)));
         assert!(sim.has_ended(backup));
         assert_eq!(world.state(sim, 0), Some(State::Active));
@@ -245,6 +248,31 @@ fn calls_go_on_when_the_primary_dies_and_it_comes_back_passive() {
         "the longest that a call took: {killed:?} after the primary was killed, {stopped:?} after it \
          was stopped, {ended:?} after the backup was ended in good order"
     );
+}
+
+#[test]
+fn a_request_that_goes_on_to_another_broker_has_its_full_time_there() {
+    let mut config = ClientConfig::new("tcp://a:1");
+    config.endpoints.push("tcp://b:1".to_owned());
+    let (timeout, connect) = (config.timeout, config.connect);
+    let mut client = ClientMachine::new(config, [1; 16], Rng::with_seed(1));
+    let mut tell = |event, now| {
+        client.handle(event, now, &mut Actions::new());
+        client.due().expect("it waits")
+    };
+    let link = |link| Event::Link {
+        port: Port(0),
+        endpoint: "tcp://a:1".to_owned(),
+        link,
+    };
+    tell(Event::Command(call(0, 1)), Time::ZERO);
+    tell(link(Link::Up), Time::ZERO);
+    tell(Event::Due, Time::ZERO + connect);
+    let opens = tell(link(Link::Down), Time::ZERO + (timeout - ms(100)));
+    assert!(opens < Time::ZERO + timeout);
+    tell(Event::Due, opens);
+    tell(link(Link::Up), opens);
+    assert_eq!(tell(Event::Due, opens + connect), opens + timeout);
 }
 
 #[test]
