@@ -286,6 +286,20 @@ fn ask_on_time(
     size: usize,
     seconds: u64,
 ) -> (u64, u64, Vec<u64>) {
+    let ask = |due: Duration| {
+        let mut body = vec![0; size];
+        body[..8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
+        let head = [
+            Frame::from_static(b"MDPC02"),
+            Frame::from_static(&[1]),
+            "echo".into(),
+        ];
+        let request: Message = head.into_iter().chain([body.into()]).collect();
+        dealer.send(request).expect("sent");
+    };
+    // One of each, before the clock runs: then all are connected.
+    (0..clients).for_each(|_| ask(Duration::ZERO));
+    (0..clients).for_each(|_| drop(dealer.recv().expect("a reply")));
     let step = Duration::from_secs_f64(1.0 / (clients * rate) as f64);
     let total = (clients * rate) as u64 * seconds;
     let began = Instant::now();
@@ -295,15 +309,7 @@ fn ask_on_time(
     while times.len() as u64 + refused < total && began.elapsed() < end {
         let due = step.mul_f64(sent as f64);
         if sent < total && due <= began.elapsed() {
-            let mut body = vec![0; size];
-            body[..8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
-            let head = [
-                Frame::from_static(b"MDPC02"),
-                Frame::from_static(&[1]),
-                "echo".into(),
-            ];
-            let request: Message = head.into_iter().chain([body.into()]).collect();
-            dealer.send(request).expect("sent");
+            ask(due);
             sent += 1;
             continue;
         }
