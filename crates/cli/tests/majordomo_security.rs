@@ -121,6 +121,14 @@ fn with_plain_only_users_with_their_passwords_are_served() {
     let worker = start(&denied);
     served(&at, &ann);
     worker.interrupted();
+    let mut titanic = start(&with(&["titanic", "--memory"], &at, &ann));
+    titanic.says("event=titanic-stamps known=true");
+    let id = run(
+        &with(&["titanic", "submit", "echo", "hello"], &at, &ann),
+        "",
+    );
+    let fetch = ["titanic", "fetch", &id.ok()[0], "--wait"];
+    assert_eq!(run(&with(&fetch, &at, &ann), "").ok(), ["hello"]);
 }
 
 #[test]

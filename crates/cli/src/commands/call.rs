@@ -54,6 +54,7 @@ pub(super) fn config(
     config.timeout = timeout;
     config.attempts = attempts;
     config.once = once;
+    config.options = socket_options(at)?;
     // Nothing waits here that a signal could not end at once.
     interrupt::end_at_once(true);
     Ok(config)

@@ -30,6 +30,7 @@ pub(super) fn run(args: args::Titanic) -> anyhow::Result<()> {
     }
     let mut settings = args.settings.read()?;
     settings.server.endpoints = call::endpoints(&args.settings.at)?;
+    settings.server.options = call::socket_options(&args.settings.at)?;
     settings.server.dialect = call::dialect(args.settings.at.mdp);
     let talk = Talk::from_flags(args.settings.quiet, false);
     let context = Context::new();
