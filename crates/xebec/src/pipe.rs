@@ -722,6 +722,12 @@ impl Pipes {
         if self.dirty.is_empty() || self.company.has_come() {
             return false;
         }
+        self.see_off()
+    }
+
+    /// The decision itself, apart: most messages follow others.
+    #[inline(never)]
+    fn see_off(&mut self) -> bool {
         let peers = u32::try_from(self.dirty.len()).unwrap_or(u32::MAX);
         let silence = SILENCE.saturating_mul(peers);
         let leave = self.company.sent(Instant::now(), silence);
