@@ -45,6 +45,7 @@ mod admission;
 mod auth;
 mod buffer;
 mod channel;
+mod company;
 mod conn;
 mod context;
 mod endpoint;

@@ -23,6 +23,7 @@ use zmtp::{Metadata, SocketType, Version};
 use crate::admission::Admission;
 use crate::buffer::Pool;
 use crate::channel::{End, Far, Look};
+use crate::company::{Company, Leave};
 use crate::conn::{Broken, Conn};
 use crate::message::{ConnectionId, Message};
 use crate::options::Options;
@@ -363,12 +364,8 @@ pub(crate) struct Pipes {
     /// What happened to pipes and waits for the socket to deal with it.
     pub(crate) happened: Vec<(PipeId, Happened)>,
     pub(crate) counters: Counters,
-    /// When output last left at once or in a batch.
-    last_flush: Instant,
-    /// How long it took, if it was to a [crowd](CROWD).
-    flush_took: Duration,
-    /// Output waits for company and the background thread knows.
-    deferring: bool,
+    /// Whether output waits for company; then the background thread knows.
+    company: Company,
     /// A message had to queue behind a kernel that is full; cleared by the socket.
     pub(crate) backlog: bool,
     /// A word is owed to a peer and the background thread knows.
@@ -390,9 +387,7 @@ impl Pipes {
             withheld: Vec::new(),
             happened: Vec::new(),
             counters: Counters::default(),
-            last_flush: Instant::now() - SILENCE,
-            flush_took: Duration::ZERO,
-            deferring: false,
+            company: Company::new(),
             owing: false,
             backlog: false,
             generation: 0,
@@ -729,28 +724,36 @@ impl Pipes {
     /// the background thread is to be asked to see to it.
     #[inline]
     pub(crate) fn after_send(&mut self) -> bool {
-        if self.dirty.is_empty() || self.deferring {
+        if self.dirty.is_empty() || self.company.has_come() {
             return false;
         }
+        self.see_off()
+    }
+
+    /// The decision itself, apart: most messages follow others.
+    #[inline(never)]
+    fn see_off(&mut self) -> bool {
         let peers = u32::try_from(self.dirty.len()).unwrap_or(u32::MAX);
-        if self.last_flush.elapsed() > self.flush_took.max(SILENCE.saturating_mul(peers)) {
+        let silence = SILENCE.saturating_mul(peers);
+        let leave = self.company.sent(Instant::now(), silence);
+        if leave == Leave::AtOnce {
             self.flush_dirty();
-            return false;
         }
-        self.deferring = true;
-        true
+        leave == Leave::Later
     }
 
     /// Whether, at the end of a receive, a word is owed to a peer (a pong, or that there is room
     /// again) that the background thread does not know of. It must: the application may stay away.
     #[inline]
     pub(crate) fn after_recv(&mut self) -> bool {
-        !self.dirty.is_empty() && !self.deferring && !std::mem::replace(&mut self.owing, true)
+        !self.dirty.is_empty()
+            && !self.company.is_awaited()
+            && !std::mem::replace(&mut self.owing, true)
     }
 
     /// Writes everything that waits for company.
     pub(crate) fn flush_dirty(&mut self) {
-        self.deferring = false;
+        self.company.over();
         self.owing = false;
         if self.dirty.is_empty() {
             return;
@@ -760,13 +763,14 @@ impl Pipes {
             self.slab[id].dirty = false;
             self.flush(id);
         }
-        self.last_flush = Instant::now();
-        self.flush_took = crowd.map_or(Duration::ZERO, |began| self.last_flush - began);
+        let now = Instant::now();
+        let took = crowd.map_or(Duration::ZERO, |began| now - began);
+        self.company.left(now, took);
     }
 
     /// The same at a tick, unless the last time was so long that the next has to wait.
     pub(crate) fn flush_in_time(&mut self) {
-        if self.last_flush.elapsed() >= self.flush_took {
+        if self.company.is_time(Instant::now()) {
             self.flush_dirty();
         }
     }
@@ -777,7 +781,7 @@ impl Pipes {
     }
 
     pub(crate) fn is_deferring(&self) -> bool {
-        self.deferring
+        self.company.is_awaited()
     }
 
     // ---- inbound ----
