@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("{fault}");
                 faulty = true;
             }
-            Output::May(..) => {}
+            Output::May(..) | Output::Stays => {}
         }
     }
     drop(driver);

@@ -152,7 +152,12 @@ fn nobody_waits_for_ever() {
     drop(broker);
     let pending = client.stream("echo", "x");
     drop(client);
-    assert_eq!(pending.last().unwrap(), Err(CallError::NoReply));
+    // By then it may be known that there is nobody.
+    let outcome = pending.last().unwrap();
+    assert!(
+        matches!(outcome, Err(CallError::NoReply | CallError::Unconnected(_))),
+        "{outcome:?}"
+    );
 }
 
 /// The examples, which cargo builds only when all tests are run.

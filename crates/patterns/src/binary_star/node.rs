@@ -110,7 +110,8 @@ pub enum Command<C> {
     Inner(C),
     /// A client asks the application: may it be served? Answered by [`Output::May`].
     Ask(u64),
-    /// Let the peer serve, if this node is active and the peer stands by.
+    /// Let the peer serve, if this node is active, as soon as the peer is known to stand by. Answered by
+    /// [`Output::Stays`] if it is not for two heartbeats.
     HandOver,
     /// Start anew after a [`Fault`], with [`Split::Refuse`].
     Restart,
@@ -125,6 +126,8 @@ pub enum Output<O> {
     May(u64, bool),
     /// The node's state has changed.
     Turn(Turn),
+    /// The node was to [hand over](Command::HandOver), and nothing is known of a peer that stands by.
+    Stays,
     /// The node refuses to serve from now on, and ends after a heartbeat with [`Split::End`].
     Fault(Fault),
 }
@@ -139,6 +142,8 @@ pub struct Node<M: Machine> {
     fault: Option<Fault>,
     /// When it ends after a fault: the peer shall hear of its state once more.
     ends_at: Option<Time>,
+    /// It is to hand over, until this time.
+    hands_over: Option<Time>,
     actions: Actions<M::Output>,
     /// Requests and replies that were dropped because the node may not serve.
     refused: u64,
@@ -155,6 +160,7 @@ impl<M: Voter> Node<M> {
             active: false,
             fault: None,
             ends_at: None,
+            hands_over: None,
             actions: Actions::new(),
             refused: 0,
         }
@@ -239,6 +245,15 @@ impl<M: Voter> Node<M> {
     /// Publishes and tells what has become of the star.
     fn settle(&mut self, now: Time, actions: &mut Actions<Output<M::Output>>) {
         let Some(star) = &mut self.star else { return };
+        if let Some(until) = self.hands_over {
+            let done = star.hand_over(now) || star.state() != State::Active;
+            if !done && until <= now {
+                actions.deliver(Output::Stays);
+            }
+            if done || until <= now {
+                self.hands_over = None;
+            }
+        }
         if let Some(state) = star.publish(now) {
             actions.send(OWN, state.to_wire());
         }
@@ -347,9 +362,7 @@ impl<M: Voter> Machine for Node<M> {
                 actions.deliver(Output::May(number, may));
             }
             Event::Command(Command::HandOver) => {
-                if let Some(star) = &mut self.star {
-                    star.hand_over(now);
-                }
+                self.hands_over = Some(now + 2 * self.config.heartbeat);
             }
             Event::Command(Command::Restart) => {
                 if let Some(star) = &mut self.star {
@@ -365,6 +378,7 @@ impl<M: Voter> Machine for Node<M> {
         let star = self.star.as_ref().and_then(Star::due);
         star.into_iter()
             .chain(self.ends_at)
+            .chain(self.hands_over)
             .chain(self.inner.due())
             .min()
     }

@@ -39,6 +39,7 @@ fn pair(sim: &mut Simulator, change: impl Fn(&mut Config) + Clone + 'static) -> 
                 }
                 Output::Turn(turn) => turns.borrow_mut().push((own, Output::Turn(turn))),
                 Output::Fault(fault) => turns.borrow_mut().push((own, Output::Fault(fault))),
+                Output::Stays => turns.borrow_mut().push((own, Output::Stays)),
                 Output::May(..) => {}
             };
             let mut config = Config::new(role);
@@ -201,6 +202,30 @@ fn the_backup_takes_over_and_the_operator_gives_back() {
         let given_back = sim.now();
         sim.run_for(secs(15));
         assert!(answered_since(&ledger, given_back) > 10);
+    });
+}
+
+/// The operator hands over before the peer has been heard of, or without a peer at all.
+#[test]
+fn a_hand_over_waits_a_little_for_the_peer() {
+    seeds(1000, |sim| {
+        let (nodes, turns) = pair(sim, |_| {});
+        clients(sim, 2);
+        sim.run_for(secs(5));
+        sim.crash(nodes[0]);
+        sim.run_for(secs(10));
+        assert!(serves(sim, nodes[1]));
+        sim.command(nodes[1], Command::HandOver);
+        sim.run_for(secs(3));
+        assert!(serves(sim, nodes[1]));
+        let stays = |&(own, ref output): &(usize, _)| own == 1 && *output == Output::Stays;
+        assert_eq!(turns.borrow().iter().filter(|turn| stays(turn)).count(), 1);
+        sim.restart(nodes[0]);
+        sim.command(nodes[1], Command::HandOver);
+        sim.run_for(secs(5));
+        assert_eq!(state(sim, nodes[0]), Some(State::Active));
+        assert_eq!(state(sim, nodes[1]), Some(State::Passive));
+        assert_eq!(turns.borrow().iter().filter(|turn| stays(turn)).count(), 1);
     });
 }
 

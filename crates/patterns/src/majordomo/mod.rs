@@ -31,6 +31,9 @@ pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_millis(2500
 /// Who is silent for so many intervals is given up, as in the Guide.
 pub const LIVENESS: u32 = 3;
 
+/// How long sockets linger: what has nobody to go to must not keep a process from ending.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
+
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]

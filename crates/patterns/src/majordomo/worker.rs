@@ -13,7 +13,7 @@ use fastrand::Rng;
 use xebec::{Context, Frame, Message, Options, SocketType};
 
 use super::codec::{Dialect, FromWorker, ToBroker, ToWorker};
-use super::{HEARTBEAT, LIVENESS};
+use super::{HEARTBEAT, LINGER, LIVENESS};
 use crate::backoff::Backoff;
 use crate::driver::{Driver, DriverError, Handle};
 use crate::machine::{Actions, Event, Link, Machine, Port, Spec, Time};
@@ -39,7 +39,7 @@ pub struct WorkerConfig {
     pub connect: Duration,
     /// The pauses before it comes back: by default 100 ms to 32 s, half of it left to chance.
     pub reconnect: Backoff,
-    /// Options of its socket.
+    /// Options of its socket. LINGER is a second, whatever they say.
     pub options: Options,
 }
 
@@ -160,7 +160,8 @@ impl WorkerMachine {
             let connect = self.config.connect;
             patience = patience.min(connect.saturating_mul(1 << self.rounds().min(16)));
         }
-        let spec = Spec::new(SocketType::Dealer).options(self.config.options.clone());
+        let options = self.config.options.clone().linger(LINGER);
+        let spec = Spec::new(SocketType::Dealer).options(options);
         actions.open(PORT, spec.connect(endpoint.as_str()).watch());
         self.session = Session::Open {
             expires: now + patience,

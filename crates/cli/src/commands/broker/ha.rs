@@ -170,6 +170,7 @@ impl Hearing {
 pub(super) enum Told {
     Note(Note),
     Turn(Turn),
+    Stays,
     Fault(Fault),
 }
 
@@ -238,6 +239,7 @@ impl Running {
             return Ok(match handle.recv()? {
                 Output::Inner(note) => Told::Note(note),
                 Output::Turn(turn) => Told::Turn(turn),
+                Output::Stays => Told::Stays,
                 Output::Fault(fault) => Told::Fault(fault),
                 Output::May(..) => continue,
             });

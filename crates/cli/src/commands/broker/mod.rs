@@ -110,6 +110,9 @@ pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
             Ok(Told::Note(note)) if aboard.is_some() && titanic::is_routine(&note) => {}
             Ok(Told::Note(note)) => talk.note(Line(&note)),
             Ok(Told::Turn(turn)) => talk.note(ha::Line(&turn)),
+            Ok(Told::Stays) => talk.note(
+                "event=stays text=\"cannot hand over: the other broker is not known to stand by\"",
+            ),
             Ok(Told::Fault(why)) => {
                 say(format_args!("event=fault text={:?}", why.to_string()));
                 fault = Some(why);

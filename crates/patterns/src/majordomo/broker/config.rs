@@ -62,7 +62,7 @@ pub struct BrokerConfig {
     pub bind: Vec<String>,
     /// Where workers may come to as well: a second ROUTER, if there are any.
     pub bind_workers: Vec<String>,
-    /// Options of both sockets; ROUTER_MANDATORY and DISCONNECT_MSG are the broker's own. By default
+    /// Options of both sockets; ROUTER_MANDATORY, DISCONNECT_MSG and LINGER (a second) are the broker's own. By default
     /// MAXMSGSIZE is 256 MiB: the connection of a peer that sends a larger frame ends before there is
     /// memory for it.
     pub options: Options,

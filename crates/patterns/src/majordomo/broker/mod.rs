@@ -35,6 +35,7 @@ pub use self::digest::{Counters, Digest, ServiceDigest};
 pub use self::mmi::{ROWS, is_reserved};
 pub use self::note::{Command, Gone, Note};
 use self::state::{Client, Held, Line, Peer, Request, Service, State, Timers, Worker};
+use super::LINGER;
 use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
 use super::replies::{Kept, MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
@@ -156,7 +157,10 @@ impl Broker {
 
     fn socket(&self, bind: &[String]) -> Spec {
         let options: Options = self.config.options.clone();
-        let options = options.router_mandatory(true).disconnect_msg(GONE);
+        let options = options
+            .router_mandatory(true)
+            .disconnect_msg(GONE)
+            .linger(LINGER);
         let spec = Spec::new(SocketType::Router).options(options);
         bind.iter().fold(spec, |spec, at| spec.bind(at.as_str()))
     }

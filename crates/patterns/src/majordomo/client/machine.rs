@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use xebec::{Frame, Message, SocketType};
 
+use super::super::LINGER;
 use super::super::codec::{ToBroker, ToClient, is_service_name};
 use super::super::stamp::{Key, Refusal, RefusalCode};
 use super::{CallError, ClientCommand, ClientConfig, ClientOutput};
@@ -196,7 +197,8 @@ impl ClientMachine {
             self.timers.insert((at.patience, Timer::Lane(lane)));
         }
         let endpoint = &self.config.endpoints[at.endpoint % brokers];
-        let spec = Spec::new(SocketType::Dealer).options(self.config.options.clone());
+        let options = self.config.options.clone().linger(LINGER);
+        let spec = Spec::new(SocketType::Dealer).options(options);
         actions.open(port(lane), spec.connect(endpoint.as_str()).watch());
     }
 

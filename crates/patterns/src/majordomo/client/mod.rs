@@ -49,7 +49,7 @@ pub struct ClientConfig {
     pub in_flight: usize,
     /// How many wait for their turn before more are refused. By default 10,000.
     pub waiting: usize,
-    /// Options of its sockets.
+    /// Options of its sockets. LINGER is a second, whatever they say.
     pub options: Options,
 }
 
