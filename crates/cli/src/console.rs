@@ -9,9 +9,9 @@ use std::thread;
 
 use xebec::{Event, Monitor};
 
-/// Says `xebec: …` on standard error.
+/// Says `xebec: …` on standard error, in one write: other processes may share it.
 pub(crate) fn say(what: impl Display) {
-    let _ = writeln!(stderr(), "xebec: {what}");
+    let _ = stderr().write_all(format!("xebec: {what}\n").as_bytes());
 }
 
 /// How much is said.

@@ -217,9 +217,9 @@ impl Security {
                     Credentials::Curve { public_key } => format!(" key={public_key}"),
                     _ => String::new(),
                 };
-                let address = &request.address;
+                let address = String::from_utf8_lossy(request.address);
                 talk.note(format_args!(
-                    "event=denied address={address:?}{who} why={reason:?}"
+                    "event=denied address={address}{who} why={reason:?}"
                 ));
             }
         });
