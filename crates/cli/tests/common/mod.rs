@@ -249,6 +249,8 @@ pub(crate) struct Scratch(pub(crate) std::path::PathBuf);
 impl Scratch {
     pub(crate) fn new(name: &str, body: &[u8]) -> Self {
         let path = std::env::temp_dir().join(format!("xebec-test-{}-{name}", std::process::id()));
+        // A process of this number may have been killed before.
+        let _ = std::fs::remove_dir_all(&path);
         std::fs::write(&path, body).unwrap();
         Scratch(path)
     }
