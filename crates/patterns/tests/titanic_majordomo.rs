@@ -75,6 +75,25 @@ async fn tasks_have_requests_under_way_at_the_same_time() {
     assert!(matches!(error, DriverError::Ended), "{error}");
 }
 
+/// Where there is no broker, nobody has answered: a question that may have got through is asked again as
+/// the same, and is not taken for refused.
+#[test]
+fn nobody_is_there_to_answer() {
+    let context = Context::new();
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("tcp://{}", nowhere.local_addr().unwrap());
+    drop(nowhere);
+    let mut config = ClientConfig::new(at).once();
+    (config.attempts, config.timeout) = (1, std::time::Duration::from_millis(300));
+    let options = ClientOptions {
+        attempts: 1,
+        ..ClientOptions::default()
+    };
+    let client = Client::new(&context, config, options).unwrap();
+    let outcome = client.submit("echo", "x").id();
+    assert_eq!(outcome, Err(ClientError::Failed(Failure::Silent)));
+}
+
 /// A store whose disk fails at the first sync.
 struct Failing(MemoryStore);
 

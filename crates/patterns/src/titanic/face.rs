@@ -438,7 +438,10 @@ impl Calling {
                     (ticket, Answered::Frames(take(frames)))
                 }
                 Err(ClientOutput::Failed { ticket, error }) => match error {
-                    CallError::NoReply | CallError::Ended => (ticket, Answered::Nothing),
+                    // An attempt before may have reached Titanic: its stamp is kept.
+                    CallError::NoReply | CallError::Unconnected(_) | CallError::Ended => {
+                        (ticket, Answered::Nothing)
+                    }
                     // It may get through later, as after an answer of 500.
                     error => (
                         ticket,
