@@ -215,18 +215,11 @@ impl<M: Voter> Node<M> {
     fn pass(&mut self, now: Time, actions: &mut Actions<Output<M::Output>>) {
         let serves = self.serves(now);
         for action in self.actions.drain() {
-            let action = match action {
-                Action::Send(port, message) if !serves && self.inner.is_reply(port, &message) => {
+            match &action {
+                Action::Send(port, message) if !serves && self.inner.is_reply(*port, message) => {
                     self.refused += 1;
                     continue;
                 }
-                Action::Open(port, spec) => Action::Open(port, spec),
-                Action::Close(port) => Action::Close(port),
-                Action::Connect(port, to) => Action::Connect(port, to),
-                Action::Disconnect(port, endpoint) => Action::Disconnect(port, endpoint),
-                Action::Listen(port, on) => Action::Listen(port, on),
-                Action::Send(port, message) => Action::Send(port, message),
-                Action::Deliver(output) => Action::Deliver(Output::Inner(output)),
                 Action::End => {
                     // A peer that stands by need not wait until this node has been silent for long enough.
                     if let Some(star) = &mut self.star
@@ -235,9 +228,11 @@ impl<M: Voter> Node<M> {
                     {
                         actions.send(OWN, state.to_wire());
                     }
-                    Action::End
                 }
-            };
+                _ => {}
+            }
+            let action = action.nested(0);
+            let action = action.unwrap_or_else(|output| Action::Deliver(Output::Inner(output)));
             actions.push(action);
         }
     }

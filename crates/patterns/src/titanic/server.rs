@@ -748,8 +748,10 @@ impl Machine for ServerMachine {
             // Neither worker nor client makes anything of it.
             Event::Unsent { .. } => {}
         }
-        let busy = self.seats.iter().any(|seat| seat.owes > 0);
-        if self.draining.is_some() && self.calls.is_empty() && !busy {
+        if self.draining.is_some()
+            && self.calls.is_empty()
+            && self.seats.iter().all(|seat| seat.owes == 0)
+        {
             notes.end();
         }
     }
