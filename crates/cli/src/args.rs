@@ -652,8 +652,17 @@ pub(crate) struct Call {
     /// The frames of the request
     pub(crate) body: Vec<String>,
     #[command(flatten)]
+    pub(crate) ask: Ask,
+    #[command(flatten)]
+    pub(crate) format: FormatFlags,
+}
+
+/// How a service is asked.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Ask {
+    #[command(flatten)]
     pub(crate) at: Majordomo,
-    /// Number the request, so that it is executed once though it is sent again; for `xebec broker`
+    /// Number the request, so that it counts once though it is sent again; for `xebec broker`
     #[arg(long)]
     pub(crate) once: bool,
     /// How long to wait for a reply before the request is sent again
@@ -662,8 +671,6 @@ pub(crate) struct Call {
     /// How often the request is sent, at most
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempts: u32,
-    #[command(flatten)]
-    pub(crate) format: FormatFlags,
 }
 
 /// `xebec worker`.
@@ -767,7 +774,7 @@ pub(crate) enum TitanicCommand {
         #[command(flatten)]
         format: FormatFlags,
         #[command(flatten)]
-        ask: TitanicAsk,
+        ask: Ask,
     },
     /// Print the reply to a request; status 124 if there is none yet
     Fetch {
@@ -780,7 +787,7 @@ pub(crate) enum TitanicCommand {
         #[command(flatten)]
         format: FormatFlags,
         #[command(flatten)]
-        ask: TitanicAsk,
+        ask: Ask,
     },
     /// Have it forget a request and its reply
     Close {
@@ -788,34 +795,18 @@ pub(crate) enum TitanicCommand {
         #[arg(value_parser = uuid)]
         id: Id,
         #[command(flatten)]
-        ask: TitanicAsk,
+        ask: Ask,
     },
     /// Print what it has: UUID, state, attempts, bytes, milliseconds since 1970; if it runs with --list
     List {
         #[command(flatten)]
-        ask: TitanicAsk,
+        ask: Ask,
     },
     /// Print its state and counters
     Status {
         #[command(flatten)]
-        ask: TitanicAsk,
+        ask: Ask,
     },
-}
-
-/// How a Titanic that runs is asked.
-#[derive(Args, Debug, Clone)]
-pub(crate) struct TitanicAsk {
-    #[command(flatten)]
-    pub(crate) at: Majordomo,
-    /// Number the questions, so that a request is stored once though it is sent again; for `xebec broker`
-    #[arg(long)]
-    pub(crate) once: bool,
-    /// How long to wait for an answer before the question is sent again
-    #[arg(long, value_name = "DURATION", value_parser = quantity::duration, default_value = "2500ms")]
-    pub(crate) timeout: Duration,
-    /// How often the question is sent, at most
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) attempts: u32,
 }
 
 /// `xebec watch`.

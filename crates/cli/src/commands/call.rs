@@ -8,7 +8,7 @@ use xebec::{Context, Frame, Message, Options, SocketType};
 use xebec_patterns::majordomo::{CallError, Client, ClientConfig, Dialect};
 
 use super::{exchange, options};
-use crate::args::{self, Majordomo, Mdp};
+use crate::args::{self, Ask, Majordomo, Mdp};
 use crate::failure::Stop;
 use crate::interrupt;
 
@@ -42,27 +42,21 @@ pub(super) fn endpoints(at: &Majordomo) -> anyhow::Result<Vec<String>> {
 }
 
 /// How a client is set up for one command.
-pub(super) fn config(
-    at: &Majordomo,
-    timeout: Duration,
-    attempts: u32,
-    once: bool,
-) -> anyhow::Result<ClientConfig> {
+pub(super) fn config(ask: &Ask) -> anyhow::Result<ClientConfig> {
     let mut config = ClientConfig::new("");
-    config.endpoints = endpoints(at)?;
-    config.dialect = dialect(at.mdp);
-    config.timeout = timeout;
-    config.attempts = attempts;
-    config.once = once;
-    config.options = socket_options(at)?;
+    config.endpoints = endpoints(&ask.at)?;
+    config.dialect = dialect(ask.at.mdp);
+    config.timeout = ask.timeout;
+    config.attempts = ask.attempts;
+    config.once = ask.once;
+    config.options = socket_options(&ask.at)?;
     // Nothing waits here that a signal could not end at once.
     interrupt::end_at_once(true);
     Ok(config)
 }
 
-fn client(at: &Majordomo, timeout: Duration, attempts: u32, once: bool) -> anyhow::Result<Client> {
-    let config = config(at, timeout, attempts, once)?;
-    Ok(Client::new(&Context::new(), config)?)
+pub(super) fn client(ask: &Ask) -> anyhow::Result<Client> {
+    Ok(Client::new(&Context::new(), config(ask)?)?)
 }
 
 pub(super) fn failure(error: CallError, service: &str, at: &Majordomo) -> anyhow::Error {
@@ -97,20 +91,25 @@ pub(super) fn body(frames: &[String]) -> anyhow::Result<Message> {
 pub(super) fn run(args: args::Call) -> anyhow::Result<()> {
     let mut printer = exchange::printer(&args.format, SocketType::Req)?;
     let body = body(&args.body)?;
-    let client = client(&args.at, args.timeout, args.attempts, args.once)?;
+    let client = client(&args.ask)?;
     for part in client.stream(&args.service, body) {
-        printer.print(&part.map_err(|error| failure(error, &args.service, &args.at))?)?;
+        printer.print(&part.map_err(|error| failure(error, &args.service, &args.ask.at))?)?;
         printer.flush()?;
     }
     Ok(())
 }
 
 /// Prints the state of a broker.
-pub(super) fn status(at: &Majordomo, timeout: Duration) -> anyhow::Result<()> {
+pub(super) fn status(at: Majordomo, timeout: Duration) -> anyhow::Result<()> {
     const SERVICE: &str = "mmi.status";
-    let client = client(at, timeout, 1, false)?;
-    let reply = client.call(SERVICE, "");
-    let reply = reply.map_err(|error| failure(error, SERVICE, at))?;
+    let ask = Ask {
+        at,
+        once: false,
+        timeout,
+        attempts: 1,
+    };
+    let reply = client(&ask)?.call(SERVICE, "");
+    let reply = reply.map_err(|error| failure(error, SERVICE, &ask.at))?;
     if reply.first() != "200" {
         anyhow::bail!("this broker does not tell its state: it answers {reply:?} to {SERVICE}");
     }

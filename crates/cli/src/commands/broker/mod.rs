@@ -35,7 +35,7 @@ use crate::interrupt;
 /// Runs the broker until a signal ends it, or does what else was asked.
 pub(super) fn run(args: args::Broker) -> anyhow::Result<()> {
     if let Some(BrokerCommand::Status { at, timeout }) = args.about {
-        return call::status(&at, timeout);
+        return call::status(at, timeout);
     }
     if args.print_config {
         std::io::stdout().write_all(config::DEFAULT.as_bytes())?;

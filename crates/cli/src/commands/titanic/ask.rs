@@ -7,7 +7,7 @@ use xebec_patterns::titanic::{
 };
 
 use super::super::{call, exchange};
-use crate::args::{Majordomo, TitanicAsk, TitanicCommand};
+use crate::args::{Ask, Majordomo, TitanicCommand};
 use crate::failure::Stop;
 
 /// Asks, and prints what comes back.
@@ -73,8 +73,8 @@ pub(super) fn run(command: TitanicCommand) -> anyhow::Result<()> {
 }
 
 /// A client that asks as often as it is told to, and no more.
-fn client(ask: &TitanicAsk) -> anyhow::Result<Client> {
-    let config = call::config(&ask.at, ask.timeout, ask.attempts, ask.once)?;
+fn client(ask: &Ask) -> anyhow::Result<Client> {
+    let config = call::config(ask)?;
     let options = ClientOptions {
         attempts: 1,
         ..ClientOptions::default()
@@ -95,10 +95,8 @@ fn silent(at: &Majordomo) -> anyhow::Error {
 }
 
 /// One question; what stands behind a status of 200.
-fn once(service: &str, body: String, ask: &TitanicAsk) -> anyhow::Result<Message> {
-    let config = call::config(&ask.at, ask.timeout, ask.attempts, ask.once)?;
-    let client = xebec_patterns::majordomo::Client::new(&Context::new(), config)?;
-    let answer = client.call(service, body);
+fn once(service: &str, body: String, ask: &Ask) -> anyhow::Result<Message> {
+    let answer = call::client(ask)?.call(service, body);
     let answer = answer.map_err(|error| call::failure(error, service, &ask.at))?;
     let (status, rest) = answer.split_first();
     match status.get(..3) {
