@@ -247,6 +247,12 @@ pub(super) fn is_workers(message: &Message) -> bool {
     header.is_some_and(|header| *header == WORKER_01 || *header == WORKER_02)
 }
 
+/// Whether the frames behind the routing id claim to give a worker a request.
+pub(super) fn is_task(message: &Message) -> bool {
+    let command = message.frame(header_at(message) + 1);
+    is_workers(message) && command.is_some_and(|command| *command == [2u8])
+}
+
 /// The service that is asked for, if the frames behind the routing id claim to be a client's request.
 pub(super) fn asked_service(message: &Message) -> Option<&Frame> {
     let at = header_at(message);

@@ -669,10 +669,14 @@ impl Machine for Broker {
             Event::Message { port, message } => self.message(port, message, now, actions),
             Event::Unsent { port, message, .. } => {
                 let to_worker = codec::is_workers(&message);
+                let task = codec::is_task(&message);
                 let peer = Peer(port, message.split_first().0);
                 match self.by_peer.get(&peer) {
                     Some(&worker) if to_worker => {
                         self.counters.workers_lost += 1;
+                        if task {
+                            self.untry(worker);
+                        }
                         self.lose(worker, Gone::Lost, now, actions);
                     }
                     _ => self.counters.undeliverable += u64::from(!to_worker),

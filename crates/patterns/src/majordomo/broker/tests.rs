@@ -260,21 +260,38 @@ fn after_a_part_of_a_reply_there_is_no_other() {
 #[test]
 fn a_request_that_cannot_be_sent_goes_to_another() {
     let mut rig = Rig::new(config());
-    rig.ready("w1", OLD, "echo");
-    rig.ready("w2", OLD, "echo");
+    let ids = ["w1", "w2", "w3", "w4", "w5"];
+    for id in ids {
+        rig.ready(id, OLD, "echo");
+    }
     rig.asks("c", NEW, "echo", "x");
     let task = ToWorker::Request {
         address: 1u64.to_be_bytes().into(),
         body: vec!["x".into()],
     };
-    let message = task.frames("w1".into(), OLD);
     let why = xebec::SendErrorKind::Unroutable;
-    let sent = rig.event(Event::Unsent {
+    // None of them has had it, so that none of them counts as a try.
+    for pair in ids.windows(2) {
+        let message = task.clone().frames(pair[0].into(), OLD);
+        let sent = rig.event(Event::Unsent {
+            port: FRONT,
+            message,
+            why,
+        });
+        assert_eq!(bodies(&sent), [(pair[1], "x")]);
+    }
+    rig.ready("w6", OLD, "echo");
+    // A heartbeat that cannot be sent is the end of a worker that has had it.
+    let message = ToWorker::Heartbeat.frames("w5".into(), OLD);
+    rig.event(Event::Unsent {
         port: FRONT,
         message,
         why,
     });
-    assert_eq!(bodies(&sent), [("w2", "x")]);
+    assert!(refusals(&rig.gone("w6")).is_empty());
+    rig.ready("w7", OLD, "echo");
+    assert_eq!(refusals(&rig.gone("w7")), [("c", "502")]);
+    rig.ready("w2", OLD, "echo");
     let reply = ToClient {
         last: true,
         service: "echo".into(),
