@@ -405,9 +405,10 @@ impl End {
         // Pairs with the fence in `announce`: either this load sees that the consumer wants to be
         // told, or its last look sees what was put.
         fence(Ordering::SeqCst);
-        if self.out.ear.0.load(Ordering::Relaxed) == AWAY
-            && self.out.ear.0.swap(BUSY, Ordering::Relaxed) == AWAY
-        {
+        let ear = &self.out.ear.0;
+        let relaxed = Ordering::Relaxed;
+        // Only that is changed: another user of the consumer's socket may be listening by now.
+        if ear.load(relaxed) == AWAY && ear.compare_exchange(AWAY, BUSY, relaxed, relaxed).is_ok() {
             self.far.tell();
         }
     }

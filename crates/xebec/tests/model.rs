@@ -36,6 +36,8 @@ mod sys;
 mod handover;
 #[path = "model/inproc.rs"]
 mod inproc;
+#[path = "model/shared.rs"]
+mod shared;
 #[path = "model/waking.rs"]
 mod waking;
 

@@ -538,6 +538,10 @@ impl Core {
         if let Some(attempt) = attempt {
             self.done_waiting(&mut st, &attempt, false);
         }
+        // A sender that waits may have heard a message that was to wake nobody but this receiver.
+        if self.signal.is_awaited() && st.can_recv() {
+            self.signal.raise();
+        }
         self.part(st);
         Err(error)
     }
@@ -620,7 +624,7 @@ impl Core {
         if st.pipes.after_recv() {
             st.start_tick();
         }
-        if self.signal.is_awaited() && st.pattern.can_recv(&mut st.pipes) {
+        if self.signal.is_awaited() && st.can_recv() {
             self.signal.raise();
         }
     }
@@ -908,10 +912,7 @@ impl Core {
         self.settle(&mut guard);
         let (mut guard, ready) = loop {
             let st = &mut *guard;
-            let ready = (
-                st.pattern.can_recv(&mut st.pipes),
-                st.pattern.can_send(&mut st.pipes),
-            );
+            let ready = (st.can_recv(), st.pattern.can_send(&mut st.pipes));
             // A peer that has just gone may have left a word.
             if !st.pipes.happened.is_empty() {
                 self.settle(st);
@@ -944,8 +945,7 @@ impl Core {
         // Since the caller's last look the lock was free: whoever took something in meanwhile
         // found nobody to tell.
         let came = self.read_ahead(st);
-        let ready = interest.0 && st.pattern.can_recv(&mut st.pipes)
-            || interest.1 && st.pattern.can_send(&mut st.pipes);
+        let ready = interest.0 && st.can_recv() || interest.1 && st.pattern.can_send(&mut st.pipes);
         let terminated = self.is_terminated();
         let news = st.announce() || !st.pipes.withheld.is_empty();
         if came || ready || terminated || news || !st.pipes.happened.is_empty() {
@@ -1097,6 +1097,10 @@ impl State {
         if let Some(Registered { thread, token }) = &self.io {
             thread.start_tick(*token);
         }
+    }
+
+    fn can_recv(&mut self) -> bool {
+        self.pattern.can_recv(&mut self.pipes)
     }
 
     /// Hands what a pipe brings to a pattern that takes it as it comes; for at most a turn: if
