@@ -1,8 +1,8 @@
 //! Many values of one type that refer to each other by number.
 //!
 //! They are in one piece, so that a number is an address but for one addition: a lookup follows a
-//! dozen of them. It grows by a quarter, so that a large one has little to spare; what a growth
-//! copies is less than the table of a peer's topics rehashes at the same size.
+//! dozen of them. It grows by a quarter, at the price of a copy, so that a large one has little to
+//! spare. Places are used again, but their memory is kept until the whole is dropped.
 
 use std::ops::{Index, IndexMut};
 

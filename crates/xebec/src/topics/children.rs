@@ -1,6 +1,6 @@
 //! The children of one trie node: from the first byte of a child's label to its place in the arena.
 //!
-//! Four shapes by width: an only child sits inside the node itself, up to six in half a line of the
+//! Five shapes by width: an only child sits inside the node itself, up to six in half a line of the
 //! processor's cache, up to twelve in a line, up to twenty-four in two, more in a table with an
 //! entry for each byte. So a step down a large trie waits for memory once or twice, and it searches
 //! without a branch that depends on the topic, which nobody could predict. The shapes shrink again
