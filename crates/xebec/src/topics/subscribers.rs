@@ -6,12 +6,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::arena::Arena;
 use super::trie::{NodeId, PrefixMap};
 
 /// The peers of each topic.
 #[derive(Debug)]
 pub(crate) struct Subscribers {
     topics: PrefixMap<Peers>,
+    /// The peers of topics with more than one, sorted.
+    many: Arena<Vec<u32>>,
     /// Invariant: a peer's set holds a node exactly if that node's value holds the peer; no set is
     /// empty.
     of_peer: HashMap<u32, HashSet<NodeId>>,
@@ -29,13 +32,11 @@ pub(crate) enum Unsubscribed {
 }
 
 /// A set of peers, never empty. Most topics have one subscriber, which needs no allocation.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Peers {
     One(u32),
-    /// Sorted, two or more.
-    // Boxed twice: a thin pointer keeps the trie's nodes small.
-    #[expect(clippy::box_collection, reason = "a thin pointer is the purpose")]
-    Many(Box<Vec<u32>>),
+    /// In [`Subscribers::many`]: two or more.
+    Many(u32),
 }
 
 impl Subscribers {
@@ -43,6 +44,7 @@ impl Subscribers {
     pub(crate) fn new() -> Self {
         Subscribers {
             topics: PrefixMap::new(),
+            many: Arena::new(),
             of_peer: HashMap::new(),
         }
     }
@@ -59,10 +61,21 @@ impl Subscribers {
         let id = self.topics.node_for(topic);
         let slot = self.topics.slot(id);
         let first = slot.is_none();
-        match slot {
-            None => *slot = Some(Peers::One(peer)),
-            Some(peers) => peers.insert(peer),
-        }
+        *slot = Some(match *slot {
+            None => Peers::One(peer),
+            Some(Peers::One(other)) if other == peer => Peers::One(peer),
+            Some(Peers::One(other)) => {
+                let both = vec![other.min(peer), other.max(peer)];
+                Peers::Many(self.many.insert(both))
+            }
+            Some(Peers::Many(place)) => {
+                let peers = &mut self.many[place];
+                if let Err(at) = peers.binary_search(&peer) {
+                    peers.insert(at, peer);
+                }
+                Peers::Many(place)
+            }
+        });
         self.of_peer.entry(peer).or_default().insert(id);
         first
     }
@@ -93,9 +106,11 @@ impl Subscribers {
     /// Calls `visit` for the peers of every topic that matches a message of this topic; for the same
     /// peer more than once if more than one of its topics does.
     pub(crate) fn for_each_match(&self, topic: &[u8], mut visit: impl FnMut(usize)) {
-        self.topics.for_each_prefix_of(topic, |peers| {
-            for &peer in peers.as_slice() {
-                visit(peer as usize);
+        self.topics.for_each_prefix_of(topic, |peers| match peers {
+            Peers::One(peer) => visit(*peer as usize),
+            Peers::Many(place) => {
+                let peers = self.many[*place].iter();
+                peers.for_each(|&peer| visit(peer as usize));
             }
         });
     }
@@ -122,9 +137,20 @@ impl Subscribers {
     /// Takes a peer out of the set at a node: whether it is the only one, which is left for the
     /// caller to remove together with the node.
     fn take_from(&mut self, id: NodeId, peer: u32) -> bool {
-        let peers = self.topics.at_mut(id);
-        let peers = peers.expect("a subscribed topic has a set of peers");
-        peers.remove(peer)
+        let slot = self.topics.at_mut(id);
+        let slot = slot.expect("a subscribed topic has a set of peers");
+        let Peers::Many(place) = *slot else {
+            return true;
+        };
+        let peers = &mut self.many[place];
+        if let Ok(at) = peers.binary_search(&peer) {
+            peers.remove(at);
+        }
+        if let [one] = peers[..] {
+            *slot = Peers::One(one);
+            self.many.remove(place);
+        }
+        false
     }
 
     #[cfg(test)]
@@ -132,7 +158,10 @@ impl Subscribers {
         // A swiss table takes the entry and one byte for each bucket, 7 of 8 of which it fills.
         let buckets = |capacity: usize| (capacity * 8 / 7).next_power_of_two();
         let sets = self.of_peer.values();
-        self.topics.heap_bytes(Peers::heap_bytes)
+        let many = self.many.iter().map(|peers| 4 * peers.capacity());
+        self.topics.heap_bytes()
+            + self.many.heap_bytes()
+            + many.sum::<usize>()
             + buckets(self.of_peer.capacity()) * (1 + size_of::<(u32, HashSet<NodeId>)>())
             + sets.map(|set| buckets(set.capacity()) * 5).sum::<usize>()
     }
@@ -141,51 +170,6 @@ impl Subscribers {
 /// Peers are small numbers given out by the socket; four bytes keep the sets small.
 fn short(peer: usize) -> u32 {
     u32::try_from(peer).expect("fewer than 2^32 pipes")
-}
-
-impl Peers {
-    fn as_slice(&self) -> &[u32] {
-        match self {
-            Peers::One(peer) => std::slice::from_ref(peer),
-            Peers::Many(peers) => peers,
-        }
-    }
-
-    fn insert(&mut self, peer: u32) {
-        let Err(at) = self.as_slice().binary_search(&peer) else {
-            return;
-        };
-        match self {
-            Peers::One(other) => {
-                let mut both = vec![*other];
-                both.insert(at, peer);
-                *self = Peers::Many(Box::new(both));
-            }
-            Peers::Many(peers) => peers.insert(at, peer),
-        }
-    }
-
-    /// Takes a member out. The only one stays, and true says so.
-    fn remove(&mut self, peer: u32) -> bool {
-        let Peers::Many(peers) = self else {
-            return true;
-        };
-        if let Ok(at) = peers.binary_search(&peer) {
-            peers.remove(at);
-        }
-        if let [one] = peers[..] {
-            *self = Peers::One(one);
-        }
-        false
-    }
-
-    #[cfg(test)]
-    fn heap_bytes(&self) -> usize {
-        match self {
-            Peers::One(_) => 0,
-            Peers::Many(peers) => size_of::<Vec<u32>>() + 4 * peers.capacity(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -287,7 +271,7 @@ mod tests {
             assert!(book.subscribe(format!("topic.{i:06}").as_bytes(), 7));
         }
         let bytes = book.heap_bytes();
-        assert!(bytes < 90_000_000, "{bytes}");
+        assert!(bytes < 75_000_000, "{bytes}");
         assert_eq!(matched(&book, b"topic.999999"), BTreeSet::from([7]));
         book.subscribe(b"topic.5", 8);
         let mut gone = 0;

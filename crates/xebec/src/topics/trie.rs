@@ -5,8 +5,8 @@
 //! index: nothing here recurses, so that neither a topic of a megabyte nor a chain of a million
 //! nested topics can exhaust a stack, also when the map is dropped.
 //!
-//! * The arena grows by blocks and never moves a node, so that a large map has no spare half and no
-//!   long pause when it grows.
+//! * A lookup in a large map waits for memory, so a node with its label takes half a line of the
+//!   processor's cache, and a list of children seldom more than one line (see `children`).
 //! * A label is at most [`LONGEST_LABEL`] bytes; a longer stretch is a chain of nodes. This bounds
 //!   what a split or a merge copies, whoever chooses the topics.
 //! * A node that holds a value keeps its [`NodeId`] until that value is removed, whatever is split
@@ -16,32 +16,32 @@
 
 use std::fmt;
 
-use super::children::Children;
+use super::arena::Arena;
+use super::children::{Children, Families};
 
 /// A node's place in the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct NodeId(u32);
 
 const ROOT: NodeId = NodeId(0);
-/// Ends the list of free nodes.
-const NO_NODE: NodeId = NodeId(u32::MAX);
-/// Nodes per block of the arena: some 50 KiB.
-const BLOCK: usize = 1024;
 const LONGEST_LABEL: usize = 255;
-/// With this much inside, a node takes 56 bytes and most labels need no allocation.
-const LABEL_INSIDE: usize = 14;
+/// With this much inside, a node takes 32 bytes and most labels need no allocation.
+const LABEL_INSIDE: usize = 10;
 
 /// A map from byte strings to `V`, ordered, with queries by prefix.
 pub(crate) struct PrefixMap<V> {
-    /// Invariant: every block but the last holds exactly [`BLOCK`] nodes. The root comes first.
-    blocks: Vec<Vec<Node<V>>>,
-    /// Head of the list of free nodes, linked through their `parent`.
-    free: NodeId,
+    /// Invariant: the root comes first.
+    nodes: Arena<Node<V>>,
+    families: Families,
+    /// The labels that are too long for their nodes.
+    labels: Arena<Box<[u8]>>,
     len: usize,
 }
 
 /// Invariant: a node other than the root has a value or a child; one without value has more than
 /// one child, or its label and its child's are too long for one label.
+// So aligned, it is within one line.
+#[repr(align(32))]
 struct Node<V> {
     /// The bytes from the parent to here; empty only in the root.
     label: Label,
@@ -50,22 +50,25 @@ struct Node<V> {
     parent: NodeId,
 }
 
+#[derive(Clone, Copy)]
 enum Label {
     Inside {
         len: u8,
         bytes: [u8; LABEL_INSIDE],
     },
-    // Boxed twice: a thin pointer keeps the node small, and long labels are few.
-    #[expect(clippy::box_collection, reason = "a thin pointer is the purpose")]
-    Outside(Box<Vec<u8>>),
+    /// In [`PrefixMap::labels`].
+    Outside(u32),
 }
 
 impl<V> PrefixMap<V> {
     /// An empty map.
     pub(crate) fn new() -> Self {
+        let mut nodes = Arena::new();
+        nodes.insert(Node::default());
         PrefixMap {
-            blocks: vec![vec![Node::new(Label::new(&[]), ROOT)]],
-            free: NO_NODE,
+            nodes,
+            families: Families::new(),
+            labels: Arena::new(),
             len: 0,
         }
     }
@@ -124,11 +127,11 @@ impl<V> PrefixMap<V> {
         while let Some((id, parent_len)) = ahead.pop() {
             let node = self.node(id);
             key.truncate(parent_len);
-            key.extend_from_slice(node.label.as_bytes());
+            key.extend_from_slice(self.label(id));
             if let Some(value) = &node.value {
                 visit(&key, value);
             }
-            let children = node.children.iter().rev();
+            let children = self.families.iter(&node.children).rev();
             ahead.extend(children.map(|child| (NodeId(child), key.len())));
         }
     }
@@ -145,7 +148,7 @@ impl<V> PrefixMap<V> {
             (id, taken) = match self.child(id, byte) {
                 None => self.append(id, &rest[..rest.len().min(LONGEST_LABEL)]),
                 Some(child) => {
-                    let label = self.node(child).label.as_bytes();
+                    let label = self.label(child);
                     match common_prefix(label, rest) {
                         all if all == label.len() => (child, all),
                         some => (self.split(child, some), some),
@@ -178,9 +181,8 @@ impl<V> PrefixMap<V> {
     pub(super) fn key_at(&self, mut id: NodeId) -> Vec<u8> {
         let mut reversed = Vec::new();
         while id != ROOT {
-            let node = self.node(id);
-            reversed.extend(node.label.as_bytes().iter().rev());
-            id = node.parent;
+            reversed.extend(self.label(id).iter().rev());
+            id = self.node(id).parent;
         }
         reversed.reverse();
         reversed
@@ -204,65 +206,85 @@ impl<V> PrefixMap<V> {
         std::iter::successors(Some((ROOT, 0)), move |&(id, taken)| {
             let rest = &topic[taken..];
             let child = self.child(id, *rest.first()?)?;
-            let label = self.node(child).label.as_bytes();
-            rest.starts_with(label)
-                .then(|| (child, taken + label.len()))
+            let label = self.label(child);
+            // Its first byte is the one by which it was found, and often the only one.
+            (label.len() == 1 || rest.starts_with(label)).then(|| (child, taken + label.len()))
         })
     }
 
     #[cfg(test)]
-    pub(super) fn heap_bytes(&self, of_value: impl Fn(&V) -> usize) -> usize {
-        let blocks = self.blocks.iter();
-        let arena: usize = blocks.map(|b| b.capacity() * size_of::<Node<V>>()).sum();
-        let outside: usize = (self.blocks.iter().flatten())
-            .map(|node| {
-                node.label.heap_bytes()
-                    + node.children.heap_bytes()
-                    + node.value.as_ref().map_or(0, &of_value)
-            })
-            .sum();
-        arena + outside + self.blocks.capacity() * size_of::<Vec<Node<V>>>()
+    pub(super) fn heap_bytes(&self) -> usize {
+        let labels = self.labels.iter().map(|label| label.len());
+        self.nodes.heap_bytes()
+            + self.families.heap_bytes()
+            + self.labels.heap_bytes()
+            + labels.sum::<usize>()
     }
 }
 
 /// The shape of the tree.
 impl<V> PrefixMap<V> {
     fn node(&self, id: NodeId) -> &Node<V> {
-        let id = id.0 as usize;
-        &self.blocks[id / BLOCK][id % BLOCK]
+        &self.nodes[id.0]
     }
 
     fn node_mut(&mut self, id: NodeId) -> &mut Node<V> {
-        let id = id.0 as usize;
-        &mut self.blocks[id / BLOCK][id % BLOCK]
+        &mut self.nodes[id.0]
+    }
+
+    fn label(&self, id: NodeId) -> &[u8] {
+        match &self.node(id).label {
+            Label::Inside { len, bytes } => &bytes[..usize::from(*len)],
+            Label::Outside(place) => &self.labels[*place],
+        }
+    }
+
+    fn set_label(&mut self, id: NodeId, label: &[u8]) {
+        debug_assert!(label.len() <= LONGEST_LABEL);
+        if let Label::Outside(place) = self.node(id).label {
+            self.labels.remove(place);
+        }
+        self.node_mut(id).label = if label.len() > LABEL_INSIDE {
+            Label::Outside(self.labels.insert(label.into()))
+        } else {
+            let mut bytes = [0; LABEL_INSIDE];
+            bytes[..label.len()].copy_from_slice(label);
+            let len = label.len() as u8;
+            Label::Inside { len, bytes }
+        };
     }
 
     fn child(&self, id: NodeId, byte: u8) -> Option<NodeId> {
-        self.node(id).children.find(byte).map(NodeId)
+        let children = self.node(id).children;
+        self.families.find(children, byte).map(NodeId)
+    }
+
+    fn only_child(&self, id: NodeId) -> Option<NodeId> {
+        self.families.only(self.node(id).children).map(NodeId)
     }
 
     fn set_child(&mut self, parent: NodeId, byte: u8, child: NodeId) {
-        self.node_mut(parent).children.set(byte, child.0);
+        let children = &mut self.nodes[parent.0].children;
+        self.families.set(children, byte, child.0);
     }
 
     /// A new leaf below `parent`, and the length of its label.
     fn append(&mut self, parent: NodeId, label: &[u8]) -> (NodeId, usize) {
-        let id = self.allocate(Node::new(Label::new(label), parent));
+        let id = NodeId(self.nodes.insert(Node::default()));
+        self.node_mut(id).parent = parent;
+        self.set_label(id, label);
         self.set_child(parent, label[0], id);
         (id, label.len())
     }
 
     /// Puts a new node above `lower`, which takes the first `at` bytes of its label.
     fn split(&mut self, lower: NodeId, at: usize) -> NodeId {
-        let (parent, label) = {
-            let node = self.node(lower);
-            (node.parent, node.label.as_bytes().to_vec())
-        };
+        let parent = self.node(lower).parent;
+        let label = self.label(lower).to_vec();
         let (upper, _) = self.append(parent, &label[..at]);
         self.set_child(upper, label[at], lower);
-        let node = self.node_mut(lower);
-        node.label = Label::new(&label[at..]);
-        node.parent = upper;
+        self.set_label(lower, &label[at..]);
+        self.node_mut(lower).parent = upper;
         // What was too long for one label with all of it may not be with a part of it.
         for id in [parent, lower] {
             if id != ROOT && self.node(id).value.is_none() {
@@ -275,59 +297,42 @@ impl<V> PrefixMap<V> {
     /// Removes `id` and then its ancestors while they are of no use.
     fn prune(&mut self, mut id: NodeId) {
         while id != ROOT && self.node(id).value.is_none() {
-            let node = self.node(id);
-            let (parent, first) = (node.parent, node.label.as_bytes()[0]);
-            match node.children.len() {
-                0 => {
-                    self.node_mut(parent).children.remove(first);
-                    self.release(id);
-                    id = parent;
-                }
-                _ => return self.merge(id),
+            let Node {
+                parent, children, ..
+            } = *self.node(id);
+            if children != Children::None {
+                return self.merge(id);
             }
+            let first = self.label(id)[0];
+            let siblings = &mut self.nodes[parent.0].children;
+            self.families.remove(siblings, first);
+            self.release(id);
+            id = parent;
         }
     }
 
     /// Joins `upper`, without value, to its child, if it has only one and the label of both is not
     /// too long. The child stays, since it may be known by its id.
     fn merge(&mut self, upper: NodeId) {
-        let node = self.node(upper);
-        let parent = node.parent;
-        let Some(lower) = node.children.only().map(NodeId) else {
+        let parent = self.node(upper).parent;
+        let Some(lower) = self.only_child(upper) else {
             return;
         };
-        let label = [node.label.as_bytes(), self.node(lower).label.as_bytes()].concat();
+        let label = [self.label(upper), self.label(lower)].concat();
         if label.len() > LONGEST_LABEL {
             return;
         }
         self.set_child(parent, label[0], lower);
-        let node = self.node_mut(lower);
-        node.label = Label::new(&label);
-        node.parent = parent;
+        self.set_label(lower, &label);
+        self.node_mut(lower).parent = parent;
         self.release(upper);
     }
 
-    fn allocate(&mut self, node: Node<V>) -> NodeId {
-        if self.free != NO_NODE {
-            let id = self.free;
-            self.free = self.node(id).parent;
-            *self.node_mut(id) = node;
-            return id;
-        }
-        let full = self.blocks.last().is_none_or(|block| block.len() == BLOCK);
-        if full {
-            self.blocks.push(Vec::with_capacity(BLOCK));
-        }
-        let last = self.blocks.len() - 1;
-        let block = &mut self.blocks[last];
-        let id = u32::try_from(last * BLOCK + block.len()).expect("fewer than 2^32 nodes");
-        block.push(node);
-        NodeId(id)
-    }
-
+    /// Frees the place of a node that is in no other's list any more.
     fn release(&mut self, id: NodeId) {
-        *self.node_mut(id) = Node::new(Label::new(&[]), self.free);
-        self.free = id;
+        self.set_label(id, &[]);
+        let mut node = self.nodes.remove(id.0);
+        self.families.clear(&mut node.children);
     }
 }
 
@@ -341,43 +346,16 @@ impl<V: fmt::Debug> fmt::Debug for PrefixMap<V> {
     }
 }
 
-impl<V> Node<V> {
-    fn new(label: Label, parent: NodeId) -> Self {
+impl<V> Default for Node<V> {
+    fn default() -> Self {
         Node {
-            label,
-            children: Children::new(),
+            label: Label::Inside {
+                len: 0,
+                bytes: [0; LABEL_INSIDE],
+            },
+            children: Children::None,
             value: None,
-            parent,
-        }
-    }
-}
-
-impl Label {
-    fn new(label: &[u8]) -> Self {
-        debug_assert!(label.len() <= LONGEST_LABEL);
-        if label.len() > LABEL_INSIDE {
-            return Label::Outside(Box::new(label.to_vec()));
-        }
-        let mut bytes = [0; LABEL_INSIDE];
-        bytes[..label.len()].copy_from_slice(label);
-        Label::Inside {
-            len: label.len() as u8,
-            bytes,
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Label::Inside { len, bytes } => &bytes[..usize::from(*len)],
-            Label::Outside(bytes) => bytes,
-        }
-    }
-
-    #[cfg(test)]
-    fn heap_bytes(&self) -> usize {
-        match self {
-            Label::Inside { .. } => 0,
-            Label::Outside(bytes) => size_of::<Vec<u8>>() + bytes.capacity(),
+            parent: ROOT,
         }
     }
 }
@@ -439,13 +417,13 @@ mod tests {
             let node = map.node(id);
             if id != ROOT && node.value.is_none() {
                 let fits = |child| {
-                    let below = map.node(NodeId(child)).label.as_bytes().len();
-                    node.label.as_bytes().len() + below <= LONGEST_LABEL
+                    let below = map.label(child).len();
+                    map.label(id).len() + below <= LONGEST_LABEL
                 };
-                assert!(node.children.len() > 0, "a useless leaf");
-                assert!(!node.children.only().is_some_and(fits), "an unmerged pair");
+                assert!(node.children != Children::None, "a useless leaf");
+                assert!(!map.only_child(id).is_some_and(fits), "an unmerged pair");
             }
-            for child in node.children.iter().map(NodeId) {
+            for child in map.families.iter(&node.children).map(NodeId) {
                 assert_eq!(map.node(child).parent, id);
                 ahead.push(child);
             }
@@ -481,7 +459,7 @@ mod tests {
             for key in model.keys() {
                 map.remove(key);
             }
-            prop_assert_eq!((map.len(), map.blocks.len(), map.blocks[0].len()), (0, 1, 1));
+            prop_assert_eq!((map.len(), map.nodes.iter().count()), (0, 1));
         }
     }
 
@@ -495,9 +473,9 @@ mod tests {
         let mut found = Vec::new();
         map.for_each_prefix_of(&long, |value| found.push(*value));
         assert_eq!(found, [3, 2, 1]);
-        assert!(map.heap_bytes(|_| 0) < 3 << 20);
+        assert!(map.heap_bytes() < 3 << 20);
         assert_eq!(map.remove(&long), Some(1));
-        assert!(map.heap_bytes(|_| 0) < 2 << 20, "labels are freed");
+        assert!(map.heap_bytes() < 2 << 20, "labels are freed");
         map.entry_or_insert_with(&long, || 1);
         drop(map);
     }
@@ -539,9 +517,7 @@ mod tests {
         }
         for end in (100..5000).rev().step_by(70).skip(1) {
             assert_eq!(map.remove(&long[..end]), Some(()));
-            let longest = map
-                .path(&long)
-                .map(|(id, _)| map.node(id).label.as_bytes().len());
+            let longest = map.path(&long).map(|(id, _)| map.label(id).len());
             assert!(longest.max() <= Some(LONGEST_LABEL));
         }
         assert_eq!(map.len(), 1);
@@ -553,6 +529,6 @@ mod tests {
 
     #[test]
     fn nodes_are_small() {
-        assert_eq!(size_of::<Node<u32>>(), 48);
+        assert_eq!(size_of::<Node<u32>>(), 32);
     }
 }
