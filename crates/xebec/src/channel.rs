@@ -426,7 +426,7 @@ impl End {
         if self.fetched.is_empty() && !self.fetch() {
             return false;
         }
-        // One place to move from: a move costs as much as all the rest.
+        // In one place, so that there is one move.
         let Some(message) = self.fetched.pop_front() else {
             return false;
         };
