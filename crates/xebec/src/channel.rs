@@ -424,13 +424,14 @@ impl End {
     /// The same into `slot`. False if there is none.
     #[inline]
     pub(crate) fn pop_into(&mut self, slot: &mut Message) -> bool {
-        match self.fetched.pop_front() {
-            Some(message) => *slot = message,
-            None => match self.fetch() {
-                Some(message) => *slot = message,
-                None => return false,
-            },
+        if self.fetched.is_empty() && !self.fetch() {
+            return false;
         }
+        // In one place, so that there is one move.
+        let Some(message) = self.fetched.pop_front() else {
+            return false;
+        };
+        *slot = message;
         self.taken += 1;
         // Pairs with `has_room`.
         let before = self.inn.taken.0.fetch_add(TAKEN, Ordering::AcqRel);
@@ -445,15 +446,21 @@ impl End {
         true
     }
 
-    /// The next message, where nothing is fetched.
-    fn fetch(&mut self) -> Option<Message> {
+    /// Fetches the next messages, where none is fetched. False if there is none.
+    #[inline(never)]
+    fn fetch(&mut self) -> bool {
         if let Some(newest) = &self.inn.newest {
-            return newest.lock().pop_front();
+            self.fetched.extend(newest.lock().pop_front());
+            return !self.fetched.is_empty();
         }
         loop {
-            match self.ring_in.pop().ok()? {
-                Parcel::Message(message) => return Some(message),
-                Parcel::Batch(batch) => {
+            match self.ring_in.pop() {
+                Err(_) => return false,
+                Ok(Parcel::Message(message)) => {
+                    self.fetched.push_back(message);
+                    return true;
+                }
+                Ok(Parcel::Batch(batch)) => {
                     let spare = std::mem::replace(&mut self.fetched, batch);
                     if spare.capacity() > 0 {
                         let mut spares = self.inn.spare.lock();
@@ -461,9 +468,9 @@ impl End {
                             spares.push(spare);
                         }
                     }
-                    return self.fetched.pop_front();
+                    return true;
                 }
-                Parcel::Next(ring) => self.ring_in = *ring,
+                Ok(Parcel::Next(ring)) => self.ring_in = *ring,
             }
         }
     }

@@ -441,7 +441,7 @@ impl Conn {
                 self.incoming.consume(whole as usize);
                 return Ok(true);
             }
-            let frame = Frame::copy_from_slice(body);
+            let frame = Frame::received(body);
             self.incoming.consume(whole as usize);
             if let Some(message) = self.frame(frame, more, false, pool)? {
                 *slot = message;

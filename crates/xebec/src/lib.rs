@@ -43,6 +43,7 @@
 
 mod admission;
 mod auth;
+mod body;
 mod buffer;
 mod channel;
 mod company;

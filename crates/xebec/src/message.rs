@@ -1,8 +1,8 @@
 //! Frames and messages.
 //!
 //! A [`Frame`] is one body of bytes: 72 bytes by value, so that small bodies live inside it and
-//! cost no allocation; larger ones are a shared [`Bytes`] and are never copied by a clone, a
-//! fan-out or a move between threads. A [`Message`] is one or more frames that travel together
+//! cost no allocation; larger ones are shared, as a [`Body`] or [`Bytes`], and are never copied by a
+//! clone, a fan-out or a move between threads. A [`Message`] is one or more frames that travel together
 //! or not at all (RFC 23, "a message is one or more frames").
 //!
 //! What does not live here: how frames look on the wire (crate `xebec-zmtp`) and how they are
@@ -15,6 +15,9 @@ use std::ops::{Deref, Index};
 
 use bytes::Bytes;
 
+use crate::body::Body;
+use crate::buffer::LARGE;
+
 /// The longest body that is kept inside a [`Frame`] itself. A frame of 72 bytes rather than 64
 /// keeps the very common 64-byte body inline: over inproc, where the receiver frees what the
 /// sender allocated, that is three times as fast (20 M/s instead of 7).
@@ -24,11 +27,16 @@ const INLINE: usize = 70;
 ///
 /// Cloning is cheap: a small body is copied, a larger one is shared.
 #[derive(Clone)]
-pub struct Frame(Body);
+pub struct Frame(Content);
 
 #[derive(Clone)]
-enum Body {
-    Inline { len: u8, data: [u8; INLINE] },
+enum Content {
+    Inline {
+        len: u8,
+        data: [u8; INLINE],
+    },
+    /// The application's copy of less than [`LARGE`] bytes.
+    Copied(Body),
     Shared(Bytes),
 }
 
@@ -37,7 +45,7 @@ const _: () = assert!(size_of::<Frame>() == 72);
 impl Frame {
     /// An empty frame, such as the delimiter of a request envelope (RFC 28).
     pub const fn new() -> Self {
-        Frame(Body::Inline {
+        Frame(Content::Inline {
             len: 0,
             data: [0; INLINE],
         })
@@ -49,30 +57,55 @@ impl Frame {
         if body.len() <= INLINE {
             let mut data = [0; INLINE];
             data[..body.len()].copy_from_slice(body);
-            Frame(Body::Inline {
+            Frame(Content::Inline {
                 len: body.len() as u8,
                 data,
             })
         } else {
-            Frame(Body::Shared(Bytes::copy_from_slice(body)))
+            Frame::longer(body)
         }
     }
 
-    /// Becomes a frame with a copy of `body`, where it is.
-    #[inline]
+    /// The same for a body that does not fit in; apart, so that what does stays short.
+    #[inline(never)]
+    fn longer(body: &[u8]) -> Self {
+        match body.len() < LARGE {
+            true => Frame(Content::Copied(Body::copy(body))),
+            false => Frame(Content::Shared(Bytes::copy_from_slice(body))),
+        }
+    }
+
+    /// A frame with a copy of what a peer sent.
+    pub(crate) fn received(body: &[u8]) -> Self {
+        let mut frame = Frame::new();
+        frame.refill(body);
+        frame
+    }
+
+    /// Becomes a frame with a copy of what a peer sent, where it is.
+    #[inline(always)]
     fn refill(&mut self, body: &[u8]) {
         match &mut self.0 {
-            Body::Inline { len, data } if body.len() <= INLINE => {
+            Content::Inline { len, data } if body.len() <= INLINE => {
                 data[..body.len()].copy_from_slice(body);
                 *len = body.len() as u8;
             }
-            other => *other = Frame::copy_from_slice(body).0,
+            _ => self.replace(body),
         }
+    }
+
+    /// The same where one of the two bodies does not fit in.
+    #[inline(never)]
+    fn replace(&mut self, body: &[u8]) {
+        *self = match body.len() <= INLINE {
+            true => Frame::copy_from_slice(body),
+            false => Frame(Content::Shared(Bytes::copy_from_slice(body))),
+        };
     }
 
     /// A frame over static bytes, which are never copied.
     pub const fn from_static(body: &'static [u8]) -> Self {
-        Frame(Body::Shared(Bytes::from_static(body)))
+        Frame(Content::Shared(Bytes::from_static(body)))
     }
 
     /// A frame over these bytes, which are copied only if they are few: two counts less of who shares
@@ -82,7 +115,7 @@ impl Frame {
         if body.len() <= INLINE {
             Frame::copy_from_slice(body)
         } else {
-            Frame(Body::Shared(body.clone()))
+            Frame(Content::Shared(body.clone()))
         }
     }
 
@@ -90,8 +123,9 @@ impl Frame {
     #[inline]
     pub fn len(&self) -> usize {
         match &self.0 {
-            Body::Inline { len, .. } => *len as usize,
-            Body::Shared(bytes) => bytes.len(),
+            Content::Inline { len, .. } => *len as usize,
+            Content::Copied(body) => body.len(),
+            Content::Shared(bytes) => bytes.len(),
         }
     }
 
@@ -105,16 +139,18 @@ impl Frame {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Body::Inline { len, data } => &data[..*len as usize],
-            Body::Shared(bytes) => bytes,
+            Content::Inline { len, data } => &data[..*len as usize],
+            Content::Copied(body) => body.as_ref(),
+            Content::Shared(bytes) => bytes,
         }
     }
 
     /// The body as shared bytes: no copy for a large body, one small copy for an inline one.
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
-            Body::Inline { len, data } => Bytes::copy_from_slice(&data[..len as usize]),
-            Body::Shared(bytes) => bytes,
+            Content::Inline { len, data } => Bytes::copy_from_slice(&data[..len as usize]),
+            Content::Copied(body) => Bytes::from_owner(body),
+            Content::Shared(bytes) => bytes,
         }
     }
 
@@ -123,12 +159,12 @@ impl Frame {
         String::from_utf8_lossy(self.as_bytes())
     }
 
-    /// The shared bytes of a body that is not kept inline.
+    /// The shared bytes of a body that is neither kept inline nor a copy of a few KiB.
     #[inline]
     pub(crate) fn shared(&self) -> Option<&Bytes> {
         match &self.0 {
-            Body::Inline { .. } => None,
-            Body::Shared(bytes) => Some(bytes),
+            Content::Inline { .. } | Content::Copied(_) => None,
+            Content::Shared(bytes) => Some(bytes),
         }
     }
 }
@@ -184,7 +220,7 @@ impl From<Bytes> for Frame {
         if body.len() <= INLINE {
             Frame::copy_from_slice(&body)
         } else {
-            Frame(Body::Shared(body))
+            Frame(Content::Shared(body))
         }
     }
 }
@@ -194,7 +230,7 @@ impl From<Vec<u8>> for Frame {
         if body.len() <= INLINE {
             Frame::copy_from_slice(&body)
         } else {
-            Frame(Body::Shared(body.into()))
+            Frame(Content::Shared(body.into()))
         }
     }
 }
@@ -294,10 +330,12 @@ impl Message {
     }
 
     /// Becomes a message of one frame with a copy of `body`, where it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn refill(&mut self, body: &[u8]) {
         self.first.refill(body);
-        self.rest.clear();
+        if !self.rest.is_empty() {
+            self.rest.clear();
+        }
         self.kind = Kind::Data;
         self.routing_id = 0;
         self.origin = None;
@@ -598,10 +636,11 @@ mod tests {
 
     #[test]
     fn a_frame_keeps_its_bytes_on_both_sides_of_the_inline_limit() {
-        for len in [0, 1, INLINE - 1, INLINE, INLINE + 1, 300, 70_000] {
+        for len in [0, 1, INLINE, INLINE + 1, 300, LARGE - 1, LARGE, 70_000] {
             let body: Vec<u8> = (0..len).map(|i| i as u8).collect();
             for frame in [
                 Frame::copy_from_slice(&body),
+                Frame::received(&body),
                 Frame::from(body.clone()),
                 Bytes::from(body.clone()).into(),
             ] {
@@ -610,6 +649,16 @@ mod tests {
                 assert_eq!(frame.clone().into_bytes(), body);
             }
         }
+    }
+
+    #[test]
+    fn only_what_the_application_copies_has_memory_that_is_handed_on() {
+        let body = [7; 300];
+        assert!(matches!(Frame::from(&body).0, Content::Copied(_)));
+        assert!(matches!(Frame::received(&body).0, Content::Shared(_)));
+        let mut message = Message::from(&body);
+        message.refill(&body);
+        assert!(matches!(message.first.0, Content::Shared(_)));
     }
 
     #[test]

@@ -519,6 +519,7 @@ impl Pipes {
         self.slab[id].inq.push_back(word);
     }
 
+    #[inline(never)]
     fn mark_dirty(&mut self, id: PipeId) {
         if !std::mem::replace(&mut self.slab[id].dirty, true) {
             self.dirty.push(id);
@@ -803,15 +804,21 @@ impl Pipes {
     #[inline]
     fn receive(&mut self, id: PipeId, newest: bool, slot: &mut Message) -> bool {
         let pipe = &mut self.slab[id];
+        // What nearly every call meets: nothing was received ahead, the next message is decoded from what
+        // was read, or is in the queue.
+        let plain = pipe.inq.is_empty() && !newest && !pipe.failed;
         let found = match &mut pipe.link {
-            // What nearly every call meets: nothing was received ahead, the next message is
-            // decoded from what was read.
-            Link::Wire(conn) if pipe.inq.is_empty() && !newest && !pipe.failed => {
-                match conn.next(&mut self.pool, slot) {
-                    Ok(true) if !conn.owes_reply => true,
-                    outcome => self.outcome(id, outcome),
+            Link::Inproc(end) if plain && !pipe.ending => {
+                let found = end.pop_into(slot);
+                if found && end.owes() {
+                    self.mark_dirty(id);
                 }
+                found || self.recv_queued(id, newest, slot)
             }
+            Link::Wire(conn) if plain => match conn.next(&mut self.pool, slot) {
+                Ok(true) if !conn.owes_reply => true,
+                outcome => self.outcome(id, outcome),
+            },
             _ => self.recv_queued(id, newest, slot),
         };
         if !found {
@@ -826,6 +833,7 @@ impl Pipes {
         true
     }
 
+    #[inline(never)]
     fn recv_queued(&mut self, id: PipeId, newest: bool, slot: &mut Message) -> bool {
         if !self.take_next(id, slot) {
             return false;

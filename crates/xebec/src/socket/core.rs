@@ -322,6 +322,7 @@ impl Core {
     }
 
     /// The lock, with the news of inproc pipes taken in.
+    #[inline]
     pub(crate) fn lock(self: &Arc<Self>) -> MutexGuard<'_, State> {
         let mut st = self.state.lock();
         if self.signal.absorb() {
@@ -336,6 +337,7 @@ impl Core {
         self.state.lock()
     }
 
+    #[inline(never)]
     fn take_in_news(self: &Arc<Self>, st: &mut State) {
         let news = std::mem::take(&mut *self.inbox.lock());
         for token in news {
@@ -474,9 +476,14 @@ impl Core {
     }
 
     pub(crate) fn recv(self: &Arc<Self>, patience: Patience<'_>) -> Result<Message, RecvError> {
-        let mut message = Message::new();
-        self.recv_by(patience, &mut message, |_, _| {})?;
-        Ok(message)
+        // Where it is returned, so that it is moved once less.
+        let mut received = Ok(Message::new());
+        if let Ok(slot) = &mut received
+            && let Err(error) = self.recv_by(patience, slot, |_, _| {})
+        {
+            received = Err(error);
+        }
+        received
     }
 
     /// Receives a message together with what is known of its peer, which may be gone right after.
@@ -516,7 +523,7 @@ impl Core {
             }
             match received {
                 Ok(true) => {
-                    self.after_recv(st_mut, attempt);
+                    self.after_recv(st_mut, attempt.as_ref());
                     self.part(st);
                     return Ok(());
                 }
@@ -574,7 +581,7 @@ impl Core {
     }
 
     /// A call is over.
-    #[inline]
+    #[inline(always)]
     fn part(self: &Arc<Self>, mut st: MutexGuard<'_, State>) {
         // As long as nobody waits, whoever comes next deals with a pipe that was found empty.
         if st.pipes.is_dry() && self.signal.is_awaited() && st.announce() {
@@ -611,13 +618,13 @@ impl Core {
 
     /// What a receive does once it has its message.
     #[inline]
-    fn after_recv(self: &Arc<Self>, st: &mut State, attempt: Option<Attempt<'_>>) {
+    fn after_recv(self: &Arc<Self>, st: &mut State, attempt: Option<&Attempt<'_>>) {
         if st.pipes.is_dry() {
             // Somebody else's messages are not to keep it from being looked at again.
             st.announce();
         }
         match attempt {
-            Some(attempt) => self.done_waiting(st, &attempt, true),
+            Some(attempt) => self.done_waiting(st, attempt, true),
             None if st.pipes.unread_len() > 0 => self.come_again(st),
             None => {}
         }
@@ -1128,6 +1135,7 @@ impl State {
 
     /// Has the inproc peers whose pipes were found empty tell of what comes next. True if
     /// something has come.
+    #[inline(never)]
     fn announce(&mut self) -> bool {
         let mut found = false;
         self.pipes.announce_all(|id| {
