@@ -644,8 +644,8 @@ pub(crate) enum Mdp {
 Ask a service of a Majordomo broker, and print its reply
 
 Each BODY is a frame of the request; without any, standard input is the only one, less one newline at its end. A \
-reply that comes in parts is printed as it comes, a part a line. Exit status 1 if the broker refuses or the worker \
-fails, 124 if no reply comes in time.")]
+reply that comes in parts is printed as it comes, a part a line, or with --once when all of it is there. Exit status 1 \
+if the broker refuses or the worker fails, 124 if no reply comes in time.")]
 pub(crate) struct Call {
     /// The name of the service
     pub(crate) service: String,

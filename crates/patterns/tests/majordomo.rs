@@ -5,8 +5,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use xebec::{Context, Message};
+use xebec::{Context, Frame, Message};
 use xebec_patterns::majordomo::broker::FRONT;
+use xebec_patterns::majordomo::codec::{FromWorker, ToBroker, ToWorker};
 use xebec_patterns::majordomo::worker::WorkerOutput;
 use xebec_patterns::majordomo::{
     Broker, BrokerConfig, CallError, Client, ClientConfig, Dialect, Worker, WorkerConfig,
@@ -70,6 +71,48 @@ fn many_threads_share_a_client_of_either_kind() {
         (counters.retries, counters.invalid, counters.joined),
         (0, 0, 0)
     );
+}
+
+/// While a worker was busy it got another request, and lost it: it is somebody else's, who may have answered it.
+#[test]
+fn a_worker_does_not_execute_what_it_lost_while_it_was_busy() {
+    let context = Context::new();
+    let router = xebec::Router::new(&context).unwrap();
+    let at = router.bind(ANY).unwrap().to_string();
+    let worker = Worker::new(&context, WorkerConfig::new(&at, "job")).unwrap();
+    let registered = || {
+        let (worker, frames) = router.recv().unwrap().split_first();
+        let ready = ToBroker::parse(frames).unwrap().1;
+        assert!(
+            matches!(&ready, ToBroker::Worker(FromWorker::Ready { .. })),
+            "{ready:?}"
+        );
+        worker
+    };
+    let tell = |id: &Frame, command: ToWorker| {
+        router
+            .send(command.frames(id.clone(), Dialect::default()))
+            .unwrap();
+    };
+    let request = |body: &'static str| ToWorker::Request {
+        address: body.into(),
+        body: vec![body.into()],
+    };
+    let first = registered();
+    tell(&first, request("first"));
+    // It came twice, by whatever fault: it is one request.
+    tell(&first, request("first"));
+    let busy = worker.recv().unwrap();
+    assert_eq!(busy.body.body(), "first");
+    tell(&first, ToWorker::Disconnect);
+    let second = registered();
+    tell(&second, request("second"));
+    tell(&second, ToWorker::Disconnect);
+    let third = registered();
+    tell(&third, request("third"));
+    worker.reply(busy, "late");
+    assert_eq!(worker.recv().unwrap().body.body(), "third");
+    assert_eq!(worker.skipped(), 1);
 }
 
 #[test]

@@ -37,4 +37,6 @@ const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 #[cfg(test)]
 mod simulated;
 #[cfg(test)]
+mod simulated_once;
+#[cfg(test)]
 mod simulated_pair;

@@ -13,7 +13,7 @@ use crate::titanic::{Answers, Mark};
 /// The parts of a reply, each of one frame or more.
 pub type Parts = Vec<Vec<Frame>>;
 
-/// A place to keep replies. The broker keeps one here before it sends its last part.
+/// A place to keep replies. The broker keeps one here before it sends any part of it.
 pub trait Replies: Send {
     /// The reply to a request, unless it is not kept, or no more.
     fn find(&mut self, key: &Key, now: Time) -> Option<Parts>;

@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -130,6 +132,7 @@ pub struct WorkerMachine {
     owed: HashMap<u64, (Frame, Vec<Frame>)>,
     /// Replies that came too late for their session.
     stale: u64,
+    lost: Arc<AtomicU64>,
 }
 
 impl WorkerMachine {
@@ -144,12 +147,20 @@ impl WorkerMachine {
             number: 0,
             owed: HashMap::new(),
             stale: 0,
+            lost: Arc::default(),
         }
     }
 
     /// How many replies were dropped because the worker had begun anew since their request.
     pub fn stale(&self) -> u64 {
         self.stale
+    }
+
+    /// The number of the last request that was lost with its session: the machine writes it when it begins anew.
+    /// Whoever is about to execute a request reads it, and does not execute one of this number or less:
+    /// the broker has given it to another, who may have answered it already.
+    pub fn lost(&self) -> Arc<AtomicU64> {
+        self.lost.clone()
     }
 
     fn open(&mut self, now: Time, actions: &mut Actions<WorkerOutput>) {
@@ -187,6 +198,8 @@ impl WorkerMachine {
         actions.close(PORT);
         actions.deliver(WorkerOutput::Down);
         self.owed.clear();
+        // It says nothing about other memory.
+        self.lost.store(self.number, Ordering::Relaxed);
         let pause = self.config.reconnect.pause(self.rounds(), &mut self.rng);
         self.failures = self.failures.saturating_add(1);
         self.endpoint = self.endpoint.wrapping_add(1);
@@ -217,6 +230,10 @@ impl WorkerMachine {
             ToWorker::Disconnect => self.restart(now, actions),
             ToWorker::Request { address, body } => {
                 self.failures = 0;
+                // One that came twice: no broker asks for another reply before it has this one.
+                if self.owed.values().any(|(owed, _)| *owed == address) {
+                    return;
+                }
                 self.number += 1;
                 let (number, body) = (self.number, body.into_iter().collect());
                 self.owed.insert(number, (address, Vec::new()));
@@ -324,6 +341,8 @@ impl Machine for WorkerMachine {
 #[derive(Debug)]
 pub struct Worker {
     handle: Handle<WorkerMachine>,
+    lost: Arc<AtomicU64>,
+    skipped: AtomicU64,
 }
 
 impl Worker {
@@ -342,8 +361,30 @@ impl Worker {
             config.service
         );
         let machine = WorkerMachine::new(config, Rng::new());
+        let lost = machine.lost();
         let handle = Driver::new(context, machine)?.spawn();
-        Ok(Worker { handle })
+        Ok(Worker {
+            handle,
+            lost,
+            skipped: AtomicU64::new(0),
+        })
+    }
+
+    /// How many requests were not handed out because the worker had begun anew since they came: the
+    /// broker has given them to others.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// What the machine told, unless it is a request that the worker has lost: while the application was at
+    /// work its next request may have come and gone.
+    fn current(&self, output: WorkerOutput) -> Option<WorkerOutput> {
+        let lost = self.lost.load(Ordering::Relaxed);
+        if matches!(&output, WorkerOutput::Request(request) if request.number <= lost) {
+            self.skipped.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(output)
     }
 
     /// Waits for a request.
@@ -352,7 +393,7 @@ impl Worker {
     /// See [`DriverError`].
     pub fn recv(&self) -> Result<Request, DriverError> {
         loop {
-            if let WorkerOutput::Request(request) = self.handle.recv()? {
+            if let WorkerOutput::Request(request) = self.next()? {
                 return Ok(request);
             }
         }
@@ -366,10 +407,11 @@ impl Worker {
         let until = std::time::Instant::now() + timeout;
         loop {
             let left = until.saturating_duration_since(std::time::Instant::now());
-            match self.handle.recv_timeout(left)? {
-                Some(WorkerOutput::Request(request)) => return Ok(Some(request)),
-                Some(_) => {}
-                None => return Ok(None),
+            let Some(output) = self.handle.recv_timeout(left)? else {
+                return Ok(None);
+            };
+            if let Some(WorkerOutput::Request(request)) = self.current(output) {
+                return Ok(Some(request));
             }
         }
     }
@@ -380,7 +422,8 @@ impl Worker {
     /// See [`DriverError`].
     pub async fn recv_async(&self) -> Result<Request, DriverError> {
         loop {
-            if let WorkerOutput::Request(request) = self.handle.recv_async().await? {
+            let output = self.handle.recv_async().await?;
+            if let Some(WorkerOutput::Request(request)) = self.current(output) {
                 return Ok(request);
             }
         }
@@ -391,7 +434,11 @@ impl Worker {
     /// # Errors
     /// See [`DriverError`].
     pub fn next(&self) -> Result<WorkerOutput, DriverError> {
-        self.handle.recv()
+        loop {
+            if let Some(output) = self.current(self.handle.recv()?) {
+                return Ok(output);
+            }
+        }
     }
 
     /// Sends a part of the reply, with more to come. To a broker of MDP 0.1 it goes with the last.
@@ -516,6 +563,7 @@ mod tests {
         let reply = Event::Command(WorkerCommand::Reply { number, last, body });
         assert!(acts(&mut worker, reply, then).is_empty());
         assert_eq!(worker.stale(), 1);
+        assert_eq!(worker.lost().load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod answers;
 mod client;
 mod digest;
 mod disk;
+#[cfg(test)]
+pub(crate) mod disked;
 mod face;
 mod id;
 mod index;
@@ -27,6 +29,8 @@ mod ring;
 mod server;
 mod service;
 mod simulated;
+#[cfg(test)]
+mod simulated_server;
 mod store;
 
 pub use answers::{Answers, Bounds, MemoryAnswers};

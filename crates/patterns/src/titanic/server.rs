@@ -17,7 +17,7 @@
 //! brokers calls go plain, and the broker is asked first whether the service is there, since it
 //! may keep for ever what nobody takes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem::take;
 use std::time::Duration;
 
@@ -156,6 +156,8 @@ struct Seat {
     /// Requests that it owes a reply to.
     owes: usize,
     left: bool,
+    /// When it is due, as in [`ServerMachine::timers`].
+    due: Option<Time>,
 }
 
 /// A call under way.
@@ -178,6 +180,8 @@ pub struct ServerMachine {
     titanic: Titanic<dyn Store>,
     rng: Rng,
     seats: Vec<Seat>,
+    /// When which seat is due: nobody looks at all of them at each event.
+    timers: BTreeSet<(Time, usize)>,
     client: ClientMachine,
     manner: Manner,
     next: u64,
@@ -232,6 +236,7 @@ impl ServerMachine {
                 up: false,
                 owes: 0,
                 left: false,
+                due: None,
             }
         };
         let seats = roles.chain([Role::List, Role::Status]).map(seat).collect();
@@ -242,6 +247,7 @@ impl ServerMachine {
             titanic,
             rng,
             seats,
+            timers: BTreeSet::new(),
             manner: Manner::Asking(0),
             next: PROBE,
             owed: HashMap::new(),
@@ -328,6 +334,18 @@ impl ServerMachine {
             }
         }
         self.from_seat = inner;
+        self.set_timer(index);
+    }
+
+    /// Keeps when a seat is due, after whatever may have changed it.
+    fn set_timer(&mut self, index: usize) {
+        let seat = &mut self.seats[index];
+        let due = seat.machine.due().filter(|_| !seat.left);
+        let before = std::mem::replace(&mut seat.due, due);
+        if before != due {
+            before.map(|at| self.timers.remove(&(at, index)));
+            due.map(|at| self.timers.insert((at, index)));
+        }
     }
 
     fn client(&mut self, event: Event<ClientCommand>, now: Time, notes: &mut Notes) {
@@ -656,10 +674,10 @@ impl ServerMachine {
     }
 
     fn elapsed(&mut self, now: Time, notes: &mut Notes) {
-        for index in 0..self.seats.len() {
-            if is_due(self.seats[index].due(), now) {
-                self.seat(index, Event::Due, now, notes);
-            }
+        while let Some(&(at, index)) = self.timers.first()
+            && at <= now
+        {
+            self.seat(index, Event::Due, now, notes);
         }
         if is_due(self.client.due(), now) {
             self.client(Event::Due, now, notes);
@@ -675,12 +693,6 @@ impl ServerMachine {
 
 fn is_due(at: Option<Time>, now: Time) -> bool {
     at.is_some_and(|at| at <= now)
-}
-
-impl Seat {
-    fn due(&self) -> Option<Time> {
-        self.machine.due().filter(|_| !self.left)
-    }
 }
 
 /// A row of the list.
@@ -757,9 +769,9 @@ impl Machine for ServerMachine {
     }
 
     fn due(&self) -> Option<Time> {
-        let inside = [self.client.due(), self.titanic.due(), self.draining];
-        let seats = self.seats.iter().filter_map(Seat::due);
-        seats.chain(inside.into_iter().flatten()).min()
+        let seats = self.timers.first().map(|(at, _)| *at);
+        let inside = [seats, self.client.due(), self.titanic.due(), self.draining];
+        inside.into_iter().flatten().min()
     }
 }
 

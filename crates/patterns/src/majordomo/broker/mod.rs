@@ -272,7 +272,7 @@ impl Broker {
                 service: &name,
                 key,
             };
-            return self.refuse(&to, 0, Refusal { code, text }, now, actions);
+            return self.refuse(&to, Refusal { code, text }, now, actions);
         }
         let service = self.service(name, now, actions);
         self.number += 1;
@@ -301,29 +301,22 @@ impl Broker {
         now: Time,
         actions: &mut Actions<Note>,
     ) -> bool {
-        let to = Answer {
-            peer,
-            dialect,
-            service: name,
-            key: Some(key),
-        };
         // First those at hand: a reply that is not durable yet is not to be sent.
         let Some(&index) = self.by_key.get(&key) else {
             let Some(parts) = self.replies.find(&key, now) else {
                 return false;
             };
             self.counters.answered_again += 1;
+            let to = Answer {
+                peer,
+                dialect,
+                service: name,
+                key: Some(key),
+            };
             to.all(parts, actions);
             return true;
         };
         self.counters.joined += 1;
-        if dialect.has_partials() {
-            let request = &self.requests[index];
-            let before = request.parts.len() - usize::from(request.settling);
-            for (part, body) in request.parts[..before].iter().enumerate() {
-                to.part(part as u32, false, body.clone(), actions);
-            }
-        }
         self.readdress(index, peer.clone(), dialect);
         true
     }
@@ -331,13 +324,12 @@ impl Broker {
     fn refuse(
         &mut self,
         to: &Answer<'_>,
-        part: u32,
         refusal: Refusal,
         now: Time,
         actions: &mut Actions<Note>,
     ) {
         if self.config.refusals || to.key.is_some() {
-            to.part(part, true, refusal.body(), actions);
+            to.part(0, true, refusal.body(), actions);
         } else {
             self.counters.silent_refusals += 1;
         }
@@ -359,7 +351,7 @@ impl Broker {
         let request = &self.requests[index];
         let name = self.services[request.service].name.clone();
         let peer = request.client.clone();
-        let (dialect, key, part) = (request.dialect, request.key, request.sent);
+        let (dialect, key) = (request.dialect, request.key);
         self.forget(index, now);
         let text = text.to_owned();
         let to = Answer {
@@ -368,7 +360,7 @@ impl Broker {
             service: &name,
             key,
         };
-        self.refuse(&to, part, Refusal { code, text }, now, actions);
+        self.refuse(&to, Refusal { code, text }, now, actions);
     }
 
     // ---- workers ----
@@ -461,15 +453,14 @@ impl Broker {
             return;
         }
         let request = &mut self.requests[index];
-        if !request.dialect.has_partials() {
+        if request.is_collected() {
             return;
         }
-        let part = request.sent;
-        request.sent += 1;
+        request.begun = true;
         self.counters.partials += 1;
         let request = &self.requests[index];
         let to = request.answer(&self.services[request.service].name);
-        to.part(part, false, body, actions);
+        to.part(0, false, body, actions);
     }
 
     /// Keeps a part where the whole reply will be needed. False if it is too much: then the worker is
@@ -483,7 +474,7 @@ impl Broker {
         actions: &mut Actions<Note>,
     ) -> bool {
         let request = &mut self.requests[index];
-        if request.key.is_none() && request.dialect.has_partials() {
+        if !request.is_collected() {
             return true;
         }
         request.parts.push(body.to_vec());
@@ -571,7 +562,7 @@ impl Broker {
             let request = &mut self.requests[index];
             let may = request.tries <= self.services[service].policy.retries;
             // A client that has had a part of one reply cannot be given the rest of another.
-            if may && request.sent == 0 && !self.draining {
+            if may && !request.begun && !self.draining {
                 request.parts.clear();
                 request.parts_bytes = 0;
                 self.counters.retries += 1;

@@ -7,8 +7,7 @@ use crate::machine::{Actions, Time};
 use crate::titanic::Mark;
 
 impl Broker {
-    /// Sends the end of a reply, and forgets the request. Where the parts were collected, the last is
-    /// among them.
+    /// Sends the end of a reply, or all of it where the parts were collected, and forgets the request.
     pub(super) fn answer(
         &mut self,
         index: usize,
@@ -16,14 +15,12 @@ impl Broker {
         now: Time,
         actions: &mut Actions<Note>,
     ) {
-        let mut parts = std::mem::take(&mut self.requests[index].parts);
+        let parts = std::mem::take(&mut self.requests[index].parts);
         let request = &self.requests[index];
         let to = request.answer(&self.services[request.service].name);
-        if request.dialect.has_partials() {
-            let body = parts.pop().or(last).unwrap_or_default();
-            to.part(parts.len() as u32, true, body, actions);
-        } else {
-            to.all(parts, actions);
+        match last {
+            Some(body) if parts.is_empty() => to.part(0, true, body, actions),
+            _ => to.all(parts, actions),
         }
         self.counters.replies += 1;
         self.forget(index, now);

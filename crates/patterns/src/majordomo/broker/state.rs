@@ -194,11 +194,11 @@ pub(super) struct Request {
     pub(super) worker: Option<usize>,
     /// How many workers have had it.
     pub(super) tries: u32,
-    /// The parts of the reply so far, where the whole will be needed.
+    /// The parts of the reply so far, if they are [collected](Request::is_collected).
     pub(super) parts: Parts,
     pub(super) parts_bytes: usize,
-    /// How many parts were sent to the client.
-    pub(super) sent: u32,
+    /// Whether a part of the reply was sent to the client.
+    pub(super) begun: bool,
     /// Its reply is there, and is sent when it is durable.
     pub(super) settling: bool,
     /// Where it waits.
@@ -231,7 +231,7 @@ impl Request {
             tries: 0,
             parts: Parts::new(),
             parts_bytes: 0,
-            sent: 0,
+            begun: false,
             settling: false,
             line: None,
             queue: Links::default(),
@@ -244,6 +244,12 @@ impl Request {
     /// so that a reply to another one is told apart.
     pub(super) fn address(&self) -> [u8; 8] {
         self.number.to_be_bytes()
+    }
+
+    /// Whether its reply is sent when all of it is there. Nothing of a stamped one is sent before it is
+    /// kept: the rest could come from another execution, at the next worker or the next broker.
+    pub(super) fn is_collected(&self) -> bool {
+        self.key.is_some() || !self.dialect.has_partials()
     }
 
     pub(super) fn client_next(&self) -> Option<usize> {

@@ -31,7 +31,8 @@ pub struct ClientConfig {
     pub endpoints: Vec<String>,
     /// The version of the protocol; by default 0.2.
     pub dialect: Dialect,
-    /// Whether requests carry stamps, so that each is executed once, in effect. By default not.
+    /// Whether requests carry stamps, so that each is executed once, in effect. The parts of a reply then
+    /// come when all of it is there: give [`timeout`](Self::timeout) and attempts the time for that. By default not.
     pub once: bool,
     /// How long to wait for a reply, or its next part, before the request is sent again. By default
     /// 2.5 s.
