@@ -247,6 +247,13 @@ pub(super) fn is_workers(message: &Message) -> bool {
     header.is_some_and(|header| *header == WORKER_01 || *header == WORKER_02)
 }
 
+/// Whether a message to a worker, with the routing id in front, is a heartbeat.
+pub(super) fn is_heartbeat(message: &Message) -> bool {
+    let frames = message.frames().skip(1).cloned().collect();
+    let parsed = ToWorker::parse(frames);
+    matches!(parsed, Ok((_, ToWorker::Heartbeat)))
+}
+
 /// The service that is asked for, if the frames behind the routing id claim to be a client's request.
 pub(super) fn asked_service(message: &Message) -> Option<&Frame> {
     let at = header_at(message);
