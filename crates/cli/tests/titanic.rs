@@ -99,6 +99,21 @@ fn a_broker_has_titanic_aboard() {
     let mut first = start(&args);
     first.says("event=titanic-open");
     let at = first.bound();
+    // Nobody else takes its place.
+    let stranger = start(&[
+        "worker",
+        "titanic.request",
+        "--broker",
+        &at,
+        "--exec",
+        "cat",
+    ]);
+    while !run(&["broker", "status", "--broker", &at], "")
+        .ok()
+        .concat()
+        .contains(" workers_refused=")
+    {}
+    drop(stranger);
     let ids = [0, 1].map(|n| submit(&at, &["upper", &format!("hello {n}")]));
     let listed = ask(&at, &["list"]).ok();
     for (row, id) in listed.iter().zip(&ids) {

@@ -511,6 +511,10 @@ ZMQ_EXPORT void zmq_threadclose (void *thread);
  * it sleeps. 0 never does. */
 #define XEBEC_SPIN 0x58450001
 
+/* An option of sockets, int: how many bytes may wait for each peer, beside ZMQ_SNDHWM messages. 0 is no
+ * limit. */
+#define XEBEC_SNDHWM_BYTES 0x58450002
+
 /* ---- What libzmq calls draft --------------------------------------------------------------- */
 
 /* The library has all of it, always; the guard is there because libzmq may still change it. */

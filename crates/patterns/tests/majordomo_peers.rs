@@ -7,7 +7,7 @@ use std::time::Duration;
 use xebec::{Context, Message};
 use xebec_patterns::majordomo::broker::FRONT;
 use xebec_patterns::majordomo::{
-    Broker, BrokerConfig, Client, ClientConfig, Dialect, Worker, WorkerConfig,
+    Broker, BrokerConfig, Client, ClientConfig, Dialect, HEARTBEAT, Worker, WorkerConfig,
 };
 use xebec_patterns::titanic::{
     self, ClientOptions, MemoryLimits, MemoryStore, Server, ServerConfig, ServerNote,
@@ -179,6 +179,14 @@ fn their_clients_are_told_what_the_broker_knows() {
     assert_eq!(mdp.expect_line(LIMIT), "mmi.nothing 501");
 }
 
+/// How often their brokers send heartbeats. A worker that expects them more often gives its broker up.
+fn heartbeat(dialect: Dialect) -> Duration {
+    match dialect {
+        Dialect::Mdp01 => Duration::from_secs(1),
+        _ => HEARTBEAT,
+    }
+}
+
 /// A worker and a client of ours at a broker of theirs.
 fn broker_of_theirs(prelude: &str, script: &str, dialect: Dialect) {
     let mut broker = python(prelude, script, &[]);
@@ -186,7 +194,7 @@ fn broker_of_theirs(prelude: &str, script: &str, dialect: Dialect) {
     let context = Context::new();
     let mut config = WorkerConfig::new(&at, "echo");
     config.dialect = dialect;
-    config.heartbeat = Duration::from_secs(1);
+    config.heartbeat = heartbeat(dialect);
     let worker = Worker::new(&context, config).unwrap();
     std::thread::scope(|scope| {
         let serving = scope.spawn(|| worker.serve(|request| request.clone()));
@@ -194,9 +202,7 @@ fn broker_of_theirs(prelude: &str, script: &str, dialect: Dialect) {
         for n in 0..20 {
             assert_eq!(asks(&client, n), format!("one {n}"));
         }
-        if dialect == Dialect::Mdp01 {
-            titanic(&context, &at, dialect);
-        }
+        titanic(&context, &at, dialect);
         worker.stop();
         serving.join().unwrap().unwrap_err();
     });
@@ -206,8 +212,10 @@ fn broker_of_theirs(prelude: &str, script: &str, dialect: Dialect) {
 fn titanic(context: &Context, at: &str, dialect: Dialect) {
     let mut config = ServerConfig::new(at);
     config.dialect = dialect;
-    config.heartbeat = Duration::from_secs(1);
+    config.heartbeat = heartbeat(dialect);
     config.workers = 2;
+    // The call to a service that is not there is never answered.
+    config.drain_time = Duration::from_secs(1);
     let store = Arc::new(MemoryStore::new(MemoryLimits::default()));
     let titanic = Server::new(context, store, config).unwrap();
     while titanic.recv().unwrap() != ServerNote::Stamps(false) {}

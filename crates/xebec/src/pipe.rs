@@ -137,9 +137,12 @@ pub(crate) struct Pipe {
     pub(crate) link: Link,
     /// Accepted from the application and not yet encoded.
     outq: VecDeque<Message>,
+    /// Invariant: the bytes of the messages in `outq`.
+    outq_bytes: usize,
     /// Decoded and not yet taken by the application.
     inq: VecDeque<Message>,
     sndhwm: usize,
+    sndhwm_bytes: usize,
     rcvhwm: usize,
     conflate: bool,
     /// It is connected over inproc to a name that nobody is bound to yet: its output lingers, as that of
@@ -180,8 +183,10 @@ impl Pipe {
         Pipe {
             link: Link::Down,
             outq: VecDeque::new(),
+            outq_bytes: 0,
             inq: VecDeque::new(),
             sndhwm: mark(options.sndhwm),
+            sndhwm_bytes: mark(options.sndhwm_bytes),
             rcvhwm: mark(options.rcvhwm),
             conflate: options.conflate,
             awaits: false,
@@ -205,6 +210,7 @@ impl Pipe {
 
     fn set_marks(&mut self, options: &Options) {
         (self.sndhwm, self.rcvhwm) = (mark(options.sndhwm), mark(options.rcvhwm));
+        self.sndhwm_bytes = mark(options.sndhwm_bytes);
         if let Link::Inproc(end) = &self.link {
             end.set_marks(self.sndhwm, self.rcvhwm);
         }
@@ -275,7 +281,9 @@ impl Pipe {
     fn is_below_mark(&self) -> bool {
         let queued = self.queued_out();
         let halves = self.options.are_for_c() && self.conn().is_some_and(|conn| !conn.writable);
+        let bytes = self.outq_bytes + self.conn().map_or(0, Conn::unwritten);
         queued < self.sndhwm
+            && bytes < self.sndhwm_bytes
             && (!halves
                 || by_halves(queued, self.traffic.messages_out, self.sndhwm) < self.sndhwm as u64)
     }
@@ -315,6 +323,7 @@ impl Pipe {
 
     /// Forgets what was accepted and not sent. Returns how many messages that were.
     pub(crate) fn clear_output(&mut self) -> usize {
+        self.outq_bytes = 0;
         std::mem::take(&mut self.outq).len()
     }
 }
@@ -540,10 +549,14 @@ impl Pipes {
         }
         match &mut pipe.link {
             // With IMMEDIATE nothing queues while there is no connection.
-            Link::Down => !pipe.options.immediate && pipe.outq.len() < pipe.sndhwm,
+            Link::Down => !pipe.options.immediate && pipe.is_below_mark(),
             Link::Inproc(end) => end.is_open() && end.has_room(),
             Link::Wire(conn) => {
-                if conn.writable && pipe.outq.len() + conn.unwritten_messages() < pipe.sndhwm {
+                // What a connection that takes more has not written is less than a batch.
+                if conn.writable
+                    && pipe.outq.len() + conn.unwritten_messages() < pipe.sndhwm
+                    && pipe.outq_bytes < pipe.sndhwm_bytes
+                {
                     return true;
                 }
                 if !conn.writable || conn.in_handshake() {
@@ -643,9 +656,11 @@ impl Pipes {
                 if pipe.conflate && message.is_data() {
                     let before = pipe.outq.len();
                     pipe.outq.retain(|waiting| !waiting.is_data());
+                    pipe.outq_bytes = pipe.outq.iter().map(Message::size).sum();
                     self.counters.dropped.conflated += (before - pipe.outq.len()) as u64;
                 }
                 self.backlog |= matches!(pipe.link, Link::Wire(_));
+                pipe.outq_bytes += message.size();
                 pipe.outq.push_back(std::mem::take(message));
             }
         }
@@ -685,6 +700,7 @@ impl Pipes {
             while conn.unwritten() < limit
                 && let Some(message) = pipe.outq.pop_front()
             {
+                pipe.outq_bytes -= message.size();
                 conn.encode(&message, &mut self.pool);
             }
             if conn.unwritten() == 0 || !conn.writable || result.is_err() {
@@ -718,6 +734,7 @@ impl Pipes {
         if let Link::Inproc(end) = &mut pipe.link {
             let queued = pipe.outq.drain(..);
             queued.for_each(|mut message| end.push(&mut message));
+            pipe.outq_bytes = 0;
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::*;
 use xebec::{
     AddressErrorKind, Context, ContextOptions, EventKind, OPTIONS, OptionError, OptionSpec,
-    Options, Role, Socket, SocketError,
+    Options, Role, SendErrorKind, Socket, SocketError,
     SocketType::{self, *},
     Value,
 };
@@ -303,6 +303,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("CURVE_SECRETKEY", A_KEY, "curve_messages"),
     ("CURVE_SERVERKEY", A_KEY, "curve_wrong_server_key"),
     ("SPIN", "20", "spin_computes_instead_of_sleeping"),
+    (
+        "SNDHWM_BYTES",
+        "1000",
+        "a_queue_is_full_of_bytes_and_empties",
+    ),
     ("IPV4ONLY", "false", "ipv6_can_be_off_and_on"),
 ];
 
@@ -577,6 +582,26 @@ fn bindtodevice_leaves_by_that_device() {
         .cause
         .unwrap();
     assert!(why.contains("No such device"), "{why}");
+}
+
+#[test]
+fn a_queue_is_full_of_bytes_and_empties() {
+    let context = Context::new();
+    let endpoint = format!("ipc://@xebec-bytes-{}", std::process::id());
+    let push = socket_with(&context, Push, options().sndhwm_bytes(1000));
+    push.connect(&endpoint).unwrap();
+    let send = || push.try_send(vec![0; 600]).map_err(|refused| refused.kind);
+    assert_eq!(
+        [send(), send(), send()],
+        [Ok(()), Ok(()), Err(SendErrorKind::WouldBlock)]
+    );
+    push.set("sndhwm_bytes", "1300").unwrap();
+    assert_eq!([send(), send()], [Ok(()), Err(SendErrorKind::WouldBlock)]);
+    let pull = socket_with(&context, Pull, options());
+    pull.bind(&endpoint).unwrap();
+    (0..3).for_each(|_| assert_eq!(pull.recv().unwrap().size(), 600));
+    push.send(vec![0; 2000]).unwrap();
+    assert_eq!(pull.recv().unwrap().size(), 2000);
 }
 
 /// What this thread has computed.

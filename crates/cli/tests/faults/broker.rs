@@ -31,7 +31,13 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start(name: &str) -> Self {
-        let settings = Scratch::new(&format!("{name}.toml"), SETTINGS.as_bytes());
+        Self::start_with(name, "")
+    }
+
+    /// The same with more settings.
+    pub(crate) fn start_with(name: &str, settings: &str) -> Self {
+        let text = format!("{SETTINGS}{settings}");
+        let settings = Scratch::new(&format!("{name}.toml"), text.as_bytes());
         let mut process = start(&["broker", settings.path(), "--bind", "tcp://127.0.0.1:*"]);
         let at = process.bound();
         Broker {

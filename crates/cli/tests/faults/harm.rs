@@ -184,21 +184,31 @@ fn a_flood_is_refused_and_others_are_served() {
     assert_is_small(&broker.process, "a flood of one client");
 }
 
-/// It asks, and never reads.
+/// It asks, and never reads: small replies, and few that are large.
 #[test]
 fn a_client_that_does_not_read_is_cut_short() {
-    let mut broker = Broker::start("deaf");
+    cut_short("deaf", "unread-replies = 1000", 5000, 10_000);
+}
+
+#[test]
+fn a_client_that_does_not_read_large_replies_is_cut_short() {
+    cut_short("deaf-large", "unread-bytes = '4M'", 60, 1_000_000);
+}
+
+fn cut_short(name: &str, limit: &str, requests: usize, size: u32) {
+    let mut broker = Broker::start_with(name, &format!("\n[limits]\n{limit}\n"));
     let _worker = broker.worker(&["echo"]);
     let load = Load::start(client(&broker.at), 4);
     let mut stream = TcpStream::connect(broker.at.strip_prefix("tcp://").unwrap()).unwrap();
     stream.write_all(&shaken()).unwrap();
-    let mut request = b"\x01\x06MDPC02\x01\x01\x01\x01\x04echo\x02\0\0\0\0\0\0\x27\x10".to_vec();
-    request.resize(request.len() + 10_000, b'x');
-    for _ in 0..5000 {
+    let mut request = b"\x01\x06MDPC02\x01\x01\x01\x01\x04echo\x02\0\0\0\0".to_vec();
+    request.extend(size.to_be_bytes());
+    request.resize(request.len() + size as usize, b'x');
+    for _ in 0..requests {
         stream.write_all(&request).unwrap();
     }
-    // All were answered; what exceeds the high-water mark and the kernel's buffers was dropped.
-    while !broker.status().contains(" undeliverable=") {
+    // All were answered; what exceeds the limit and the kernel's buffers was dropped.
+    while !broker.status().contains(" unread=") {
         load.answered(1);
     }
     load.answered(100);

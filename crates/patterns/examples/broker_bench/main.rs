@@ -15,12 +15,15 @@
 //! what is measured; at the ends are the same sockets for both, REQ for clients, DEALER or REP for workers,
 //! that add only the frames of the protocol.
 
+#[path = "../common/child.rs"]
+mod child;
 mod ends;
 mod process;
 
 use std::time::Duration;
 
-use process::{Child, broker};
+use child::Child;
+use process::{broker, processor_time};
 
 const SIZE: usize = 64;
 
@@ -97,9 +100,9 @@ fn rates(seconds: f64, runs: usize) {
                 .into_iter()
                 .enumerate()
             {
-                let before = middle.processor_time();
+                let before = processor_time(middle);
                 let found = ask(kind, at, clients, seconds);
-                let spent = middle.processor_time() - before;
+                let spent = processor_time(middle) - before;
                 cost[index] = spent.as_secs_f64() / (found.rate * seconds) * 1e6;
                 seen[index].push(found);
             }
@@ -135,13 +138,13 @@ fn idle(seconds: f64, runs: usize) {
     println!("|---|--:|--:|--:|--:|");
     let before: Vec<_> = brokers
         .iter()
-        .map(|(_, child, _)| child.processor_time())
+        .map(|(_, child, _)| processor_time(child))
         .collect();
     std::thread::sleep(idle);
     let spent: Vec<_> = brokers
         .iter()
         .zip(before)
-        .map(|((_, child, _), before)| child.processor_time() - before)
+        .map(|((_, child, _), before)| processor_time(child) - before)
         .collect();
     for (_, _, at) in &brokers {
         workers.push(Child::start(&["workers", "mdp", at]));
@@ -165,9 +168,9 @@ fn held() {
     let (broker, at) = broker("2500ms");
     let _workers = Child::start(&["workers", "mdp", &at, "calm"]);
     let load = Child::start(&["load", &at, "2500", "10", "1000", "10"]);
-    let before = broker.processor_time();
+    let before = processor_time(&broker);
     let [sent, replied, refused, p50, p99, longest] = load.numbers();
-    let spent = (broker.processor_time() - before).as_secs_f64();
+    let spent = (processor_time(&broker) - before).as_secs_f64();
     println!(
         "2,500 clients, 10 requests of 1,000 B a second each, for 10 s: {sent} sent, {replied} replied, {refused} refused; p50 {p50:.0} µs, p99 {p99:.0} µs, longest {longest:.0} µs; processor time of the broker {spent:.1} s"
     );

@@ -247,10 +247,10 @@ pub(super) fn is_workers(message: &Message) -> bool {
     header.is_some_and(|header| *header == WORKER_01 || *header == WORKER_02)
 }
 
-/// Whether the frames behind the routing id claim to give a worker a request.
-pub(super) fn is_task(message: &Message) -> bool {
-    let command = message.frame(header_at(message) + 1);
-    is_workers(message) && command.is_some_and(|command| *command == [2u8])
+/// What a message to a worker, with the routing id in front, tells it; `None` for one to a client.
+pub(super) fn told(message: &Message) -> Option<ToWorker> {
+    let frames = message.frames().skip(1).cloned().collect();
+    ToWorker::parse(frames).ok().map(|(_, told)| told)
 }
 
 /// The service that is asked for, if the frames behind the routing id claim to be a client's request.

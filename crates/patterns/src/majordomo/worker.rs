@@ -3,7 +3,8 @@
 //! It comes back by itself: when its connection is lost, when the broker is silent for too long or
 //! sends it away, it waits a while, longer each time, and begins anew on a new socket, at the next
 //! endpoint if it has several. A request that it had then is the broker's to give to another: the
-//! reply to it is dropped.
+//! reply to it is dropped. A broker that it gives up is told so, because one that is only slow would go on
+//! giving it requests: majortomo's does not see that a connection is lost.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -32,7 +33,8 @@ pub struct WorkerConfig {
     pub service: String,
     /// The version of the protocol; by default 0.2.
     pub dialect: Dialect,
-    /// How often it sends heartbeats, and expects them. By default 2.5 s.
+    /// How often it sends heartbeats, and expects them: no more often than the broker sends them. By
+    /// default 2.5 s.
     pub heartbeat: Duration,
     /// A broker that is silent for so many heartbeats is given up. By default 3.
     pub liveness: u32,
@@ -188,6 +190,11 @@ impl WorkerMachine {
         self.config.heartbeat * self.config.liveness
     }
 
+    /// Whether silence tells nothing of the broker: majortomo's sends no heartbeats to a worker at work.
+    fn is_left_alone(&self) -> bool {
+        self.config.dialect == Dialect::Majortomo && !self.owed.is_empty()
+    }
+
     /// How often all brokers were tried in vain. They are tried one after the other; what grows is the
     /// pause between two rounds.
     fn rounds(&self) -> u32 {
@@ -250,6 +257,7 @@ impl WorkerMachine {
         now: Time,
         actions: &mut Actions<WorkerOutput>,
     ) {
+        let left_alone = self.is_left_alone();
         let Some((address, held)) = self.owed.get_mut(&number) else {
             self.stale += 1;
             return;
@@ -267,6 +275,12 @@ impl WorkerMachine {
         let (address, mut frames) = self.owed.remove(&number).expect("it is there");
         frames.extend(body);
         let body = frames;
+        let patience = self.patience();
+        if let Session::Open { expires, .. } = &mut self.session
+            && left_alone
+        {
+            *expires = now + patience;
+        }
         self.send(FromWorker::Final { address, body }, now, actions);
     }
 }
@@ -298,7 +312,10 @@ impl Machine for WorkerMachine {
             },
             Event::Due => match self.session {
                 Session::Closed(until) if until <= now => self.open(now, actions),
-                Session::Open { expires, .. } if expires <= now => self.restart(now, actions),
+                Session::Open { expires, .. } if expires <= now && !self.is_left_alone() => {
+                    self.send(FromWorker::Disconnect, now, actions);
+                    self.restart(now, actions);
+                }
                 Session::Open { beat, up, .. } if beat <= now => {
                     if up {
                         self.send(FromWorker::Heartbeat, now, actions);
@@ -323,6 +340,7 @@ impl Machine for WorkerMachine {
     fn due(&self) -> Option<Time> {
         Some(match self.session {
             Session::Closed(until) => until,
+            Session::Open { beat, .. } if self.is_left_alone() => beat,
             Session::Open { expires, beat, .. } => expires.min(beat),
         })
     }
@@ -576,6 +594,33 @@ mod tests {
         assert_eq!(worker.due(), Some(beat));
         assert!(acts(&mut worker, Event::Due, beat).is_empty());
         let silent = Time::ZERO + HEARTBEAT * LIVENESS;
-        assert_eq!(acts(&mut worker, Event::Due, silent), ["close", "Down"]);
+        // One that is only slow must not go on giving it requests.
+        let told = "[[006] MDPW02, [001] 06]";
+        assert_eq!(
+            acts(&mut worker, Event::Due, silent),
+            [told, "close", "Down"]
+        );
+    }
+
+    #[test]
+    fn majortomo_may_be_silent_while_the_worker_is_at_work() {
+        let mut config = WorkerConfig::new("tcp://a:1", "echo");
+        config.dialect = Dialect::Majortomo;
+        let mut worker = WorkerMachine::new(config, Rng::with_seed(1));
+        acts(&mut worker, Event::Start, Time::ZERO);
+        let (address, body) = ("address".into(), vec!["x".into()]);
+        let request = ToWorker::Request { address, body };
+        told(&mut worker, request, Time::ZERO);
+        let silent = Time::ZERO + HEARTBEAT * LIVENESS;
+        assert!(acts(&mut worker, Event::Due, silent).is_empty());
+        assert!(worker.due() > Some(silent));
+        let (number, last, body) = (1, true, "y".into());
+        let reply = Event::Command(WorkerCommand::Reply { number, last, body });
+        assert_eq!(acts(&mut worker, reply, silent).len(), 1);
+        assert_eq!(worker.stale(), 0);
+        // Its time begins anew.
+        let again = silent + HEARTBEAT * LIVENESS;
+        assert!(acts(&mut worker, Event::Due, silent + HEARTBEAT).is_empty());
+        assert_eq!(acts(&mut worker, Event::Due, again)[1], "close");
     }
 }

@@ -43,7 +43,9 @@ pub use log::{Log, Work, format};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use opening::{Durability, LogOptions, OpenError};
 pub use recovery::{Damage, Lost, Recovery};
-pub use server::{LIST, ROWS, STATUS, ServerCommand, ServerConfig, ServerMachine, ServerNote};
+pub use server::{
+    LIST, ROWS, STATUS, ServerCommand, ServerConfig, ServerMachine, ServerNote, is_titanics,
+};
 pub use service::{Outcome, Service, Tell, Ticket, Titanic, TitanicOptions, Told};
 pub use simulated::SimulatedDisk;
 pub use store::{Listed, Mark, State, Store, StoreError, Usage};

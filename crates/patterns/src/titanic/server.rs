@@ -41,6 +41,11 @@ use crate::majordomo::{
 pub const LIST: &str = "titanic.list";
 /// The service that tells the state.
 pub const STATUS: &str = "titanic.status";
+/// Whether the name is one of these services'.
+pub fn is_titanics(service: &[u8]) -> bool {
+    service.starts_with(b"titanic.")
+}
+
 /// The rows of a list, at most.
 pub const ROWS: usize = 10_000;
 

@@ -782,6 +782,11 @@ option_table! {
         /// Xebec, not of libzmq.
         "XEBEC_SPIN" 0x5845_0001 => spin(Duration): Duration = Duration::from_micros(50),
             { unit: Micros, none: Some(("off", 0)), effect: Now, };
+        /// How many bytes may wait in the outbound queue of each peer, as SNDHWM counts messages: a queue that
+        /// has as many, or more, is full. A single message always fits. Not over inproc, where messages are
+        /// handed over and not copied. An option of Xebec, not of libzmq.
+        "XEBEC_SNDHWM_BYTES" 0x5845_0002 => sndhwm_bytes(usize): usize = 0,
+            { unit: InBytes, none: Some(("unlimited", 0)), effect: Now, };
     }
     views {
         /// The opposite of IPV6, which is preferred.

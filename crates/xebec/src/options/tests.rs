@@ -89,6 +89,7 @@ const C_DEFAULTS: &[(i32, &str)] = &[
     (114, ""),
     (115, "0"),
     (0x5845_0001, "50"),
+    (0x5845_0002, "0"),
 ];
 
 fn with_field() -> impl Iterator<Item = &'static OptionSpec> {

@@ -454,7 +454,7 @@ impl Core {
             options.check_late(&st.options)?;
         }
         let kept = options.take_kept(self.kind);
-        let marks = |options: &Options| (options.sndhwm, options.rcvhwm);
+        let marks = |options: &Options| (options.sndhwm, options.sndhwm_bytes, options.rcvhwm);
         let marked = marks(&options) != marks(&st.options);
         if options.affinity != st.options.affinity {
             self.move_to_thread(st, options.affinity)

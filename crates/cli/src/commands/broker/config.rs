@@ -49,6 +49,8 @@ pub(super) const DEFAULT: &str = r#"# Settings of `xebec broker`. All are option
 #frame-bytes = "256M"
 # Replies that wait for one client that does not read them; what is beyond is dropped, and counted.
 #unread-replies = 1000
+# And their bytes, of which one reply may be more.
+#unread-bytes = "64M"
 # Parts of one reply that are collected, for clients that know no parts or number their requests.
 #reply-bytes = "64M"
 
@@ -211,6 +213,7 @@ struct Limits {
     services: Option<usize>,
     frame_bytes: Option<Size>,
     unread_replies: Option<usize>,
+    unread_bytes: Option<Size>,
     reply_bytes: Option<Size>,
 }
 
@@ -318,6 +321,8 @@ fn read(
         config.options.maxmsgsize = Some(bytes.read()?);
     }
     set(&mut config.options.sndhwm, limits.unread_replies);
+    let unread_bytes = limits.unread_bytes.map(Size::read).transpose()?;
+    set(&mut config.options.sndhwm_bytes, unread_bytes);
     let reply_bytes = limits.reply_bytes.map(Size::read).transpose()?;
     set(&mut config.reply_bytes, reply_bytes);
     config.policy = file.default.apply(config.policy).context("in [default]")?;
@@ -333,8 +338,8 @@ fn read(
     anyhow::ensure!(!config.bind.is_empty(), "there is nothing in bind");
     // To a ROUTER 0 means no limit.
     anyhow::ensure!(
-        config.options.sndhwm > 0,
-        "unread-replies of 0 would be no limit at all"
+        config.options.sndhwm > 0 && config.options.sndhwm_bytes > 0,
+        "unread-replies or unread-bytes of 0 would be no limit at all"
     );
     let count = file.once.replies.unwrap_or(100_000);
     let bytes = file.once.bytes.map_or(Ok(64 << 20), Size::read)?;
@@ -405,9 +410,10 @@ mod tests {
 
     #[test]
     fn what_one_peer_may_hold_is_limited() {
-        let text = "[limits]\nframe-bytes = '1M'\nunread-replies = 10";
+        let text = "[limits]\nframe-bytes = '1M'\nunread-replies = 10\nunread-bytes = '2M'";
         let options = read(text).unwrap().broker.options;
         assert_eq!((options.maxmsgsize, options.sndhwm), (Some(1 << 20), 10));
+        assert_eq!(options.sndhwm_bytes, 2 << 20);
     }
 
     #[test]

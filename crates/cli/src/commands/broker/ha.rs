@@ -19,7 +19,6 @@ use xebec_patterns::{Driver, DriverError, Handle, Machine};
 
 use super::config::{Span, set};
 use super::security::{Security, read_public, read_secret};
-use super::titanic::INSIDE;
 use crate::console::Talk;
 
 #[derive(Deserialize, Default, PartialEq)]
@@ -249,7 +248,7 @@ impl Running {
 
 fn tell_bound<M: Machine>(driver: &Driver<M>, talk: Talk) {
     for port in [FRONT, BACK] {
-        for at in driver.bound(port).iter().filter(|at| *at != INSIDE) {
+        for at in driver.bound(port) {
             talk.note(format_args!("broker bound to {at}"));
         }
     }

@@ -247,6 +247,7 @@ impl std::fmt::Display for Line<'_> {
                     why.to_string()
                 )
             }
+            Note::Unread { client } => write!(f, "event=unread client={}", Hex(client)),
             Note::NotDurable(why) => write!(f, "event=not-durable why={why:?}"),
             Note::StandsBy(true) => f.write_str("event=stands-by"),
             Note::StandsBy(false) => f.write_str("event=serves"),

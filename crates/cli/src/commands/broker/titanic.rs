@@ -8,14 +8,14 @@ use std::thread;
 use xebec::Context;
 use xebec_patterns::majordomo::broker::Command;
 use xebec_patterns::majordomo::{BrokerConfig, Note};
-use xebec_patterns::titanic::{Answers, Log, Mark, Server, ServerCommand};
+use xebec_patterns::titanic::{Answers, Log, Mark, Server, ServerCommand, is_titanics};
 
 use super::super::titanic::{Running, Settings, Stored};
 use super::ha;
 use crate::console::Talk;
 
 /// Where it meets the broker.
-pub(super) const INSIDE: &str = "inproc://xebec.titanic";
+const INSIDE: &str = "inproc://xebec.titanic";
 
 /// Its store, and itself once it runs.
 pub(super) struct Aboard {
@@ -31,7 +31,7 @@ impl Aboard {
         broker: &mut BrokerConfig,
         talk: Talk,
     ) -> anyhow::Result<Self> {
-        broker.bind.push(INSIDE.to_owned());
+        broker.bind_titanic = vec![INSIDE.to_owned()];
         settings.server.endpoints = vec![INSIDE.to_owned()];
         settings.server.drain_time = broker.drain_time;
         Ok(Aboard {
@@ -110,5 +110,5 @@ pub(super) fn is_routine(note: &Note) -> bool {
     else {
         return false;
     };
-    service.starts_with("titanic.")
+    is_titanics(service.as_bytes())
 }

@@ -62,9 +62,12 @@ pub struct BrokerConfig {
     pub bind: Vec<String>,
     /// Where workers may come to as well: a second ROUTER, if there are any.
     pub bind_workers: Vec<String>,
-    /// Options of both sockets; ROUTER_MANDATORY, DISCONNECT_MSG and LINGER (a second) are the broker's own. By default
+    /// Where a Titanic inside this process comes to, and nobody else does: a ROUTER of its own, if there are
+    /// any. Then no other worker may offer a service whose name begins with `titanic.`.
+    pub bind_titanic: Vec<String>,
+    /// Options of all sockets; ROUTER_MANDATORY, DISCONNECT_MSG and LINGER (a second) are the broker's own. By default
     /// MAXMSGSIZE is 256 MiB: the connection of a peer that sends a larger frame ends before there is
-    /// memory for it.
+    /// memory for it. SNDHWM and SNDHWM_BYTES, 1000 replies of 64 MiB, bound what a client does not read.
     pub options: Options,
     /// A worker that is silent for so many heartbeats is given up. By default 3.
     pub liveness: u32,
@@ -107,7 +110,8 @@ impl Default for BrokerConfig {
         BrokerConfig {
             bind: Vec::new(),
             bind_workers: Vec::new(),
-            options: Options::new().maxmsgsize(256 << 20),
+            bind_titanic: Vec::new(),
+            options: Options::new().maxmsgsize(256 << 20).sndhwm_bytes(64 << 20),
             liveness: LIVENESS,
             client_limit: Limit::new(10_000, 64 << 20),
             limit: Limit::new(1_000_000, 1 << 30),

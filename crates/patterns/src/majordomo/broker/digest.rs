@@ -38,8 +38,10 @@ counters! {
     joined,
     /// Replies to stamped requests that could not be kept.
     not_kept,
-    /// Replies and refusals that could not be sent: the client has gone or does not read.
+    /// Replies and refusals that could not be sent: the client has gone.
     undeliverable,
+    /// Replies and refusals dropped because too much waits for a client that does not read.
+    unread,
     /// Replies from workers that were not asked, or no more.
     late_replies,
     /// Messages that are none of the protocol.

@@ -27,7 +27,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use slab::Slab;
-use xebec::{Frame, Message, Options, SocketType};
+use xebec::{Frame, Message, Options, SendErrorKind, SocketType};
 
 use self::answer::Answer;
 pub use self::config::{BrokerConfig, Limit, Policy};
@@ -40,12 +40,15 @@ use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
 use super::replies::{Kept, MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
 use crate::machine::{Actions, Event, Machine, Port, Spec, Time};
-use crate::titanic::Mark;
+use crate::titanic::{Mark, is_titanics};
 
 /// Where clients come, and workers may.
 pub const FRONT: Port = Port(0);
 /// Where only workers come, if the broker has it.
 pub const BACK: Port = Port(1);
+
+/// Where a Titanic of this process comes, if the broker has it.
+pub const INSIDE: Port = Port(2);
 
 /// What the ROUTER says of a peer whose connection is lost.
 const GONE: &[u8] = b"\0gone";
@@ -80,8 +83,8 @@ pub struct Broker {
     /// Whether it is one of a pair, see [`crate::binary_star`], and whether it stands by there.
     paired: bool,
     standing_by: bool,
-    /// When a refusal and an invalid message were last told.
-    noted: [Option<Time>; 2],
+    /// When a refusal, an invalid message and an unread reply were last told.
+    noted: [Option<Time>; 3],
 }
 
 impl Broker {
@@ -114,7 +117,7 @@ impl Broker {
             draining: false,
             paired: false,
             standing_by: false,
-            noted: [None; 2],
+            noted: [None; 3],
         }
     }
 
@@ -217,6 +220,37 @@ impl Broker {
                 self.counters.abandoned += 1;
                 self.forget(index, now);
             }
+        }
+    }
+
+    fn unsent(
+        &mut self,
+        port: Port,
+        message: Message,
+        why: &SendErrorKind,
+        now: Time,
+        actions: &mut Actions<Note>,
+    ) {
+        let full = *why == SendErrorKind::WouldBlock;
+        if let Some(told) = codec::told(&message) {
+            // A worker that has a large request to read is told soon enough.
+            let waits = full && told == ToWorker::Heartbeat;
+            let peer = Peer(port, message.split_first().0);
+            if let Some(&worker) = self.by_peer.get(&peer).filter(|_| !waits) {
+                self.counters.workers_lost += 1;
+                if matches!(told, ToWorker::Request { .. }) {
+                    self.untry(worker);
+                }
+                self.lose(worker, Gone::Lost, now, actions);
+            }
+        } else if full {
+            self.counters.unread += 1;
+            if self.may_note(2, now) {
+                let client = message.split_first().0;
+                actions.deliver(Note::Unread { client });
+            }
+        } else {
+            self.counters.undeliverable += 1;
         }
     }
 
@@ -406,7 +440,7 @@ impl Broker {
         actions: &mut Actions<Note>,
     ) {
         match command {
-            FromWorker::Ready { service } if self.takes_worker(&service) => {
+            FromWorker::Ready { service } if self.takes_worker(&peer, &service) => {
                 self.counters.workers_ready += 1;
                 let worker = peer.1.clone();
                 let name = service.to_string_lossy().into_owned();
@@ -432,9 +466,12 @@ impl Broker {
         }
     }
 
-    fn takes_worker(&self, service: &Frame) -> bool {
+    fn takes_worker(&self, peer: &Peer, service: &Frame) -> bool {
         let known = self.by_name.contains_key(service);
+        // Whoever took Titanic's place would be told what clients want to be kept.
+        let titanics = !self.config.bind_titanic.is_empty() && is_titanics(service);
         !is_reserved(service)
+            && (!titanics || peer.0 == INSIDE)
             && !self.draining
             && !self.standing_by
             && self.workers.len() < self.config.workers
@@ -656,23 +693,12 @@ impl Machine for Broker {
                 if !self.config.bind_workers.is_empty() {
                     actions.open(BACK, self.socket(&self.config.bind_workers));
                 }
-            }
-            Event::Message { port, message } => self.message(port, message, now, actions),
-            Event::Unsent { port, message, .. } => {
-                let to_worker = codec::is_workers(&message);
-                let task = codec::is_task(&message);
-                let peer = Peer(port, message.split_first().0);
-                match self.by_peer.get(&peer) {
-                    Some(&worker) if to_worker => {
-                        self.counters.workers_lost += 1;
-                        if task {
-                            self.untry(worker);
-                        }
-                        self.lose(worker, Gone::Lost, now, actions);
-                    }
-                    _ => self.counters.undeliverable += u64::from(!to_worker),
+                if !self.config.bind_titanic.is_empty() {
+                    actions.open(INSIDE, self.socket(&self.config.bind_titanic));
                 }
             }
+            Event::Message { port, message } => self.message(port, message, now, actions),
+            Event::Unsent { port, message, why } => self.unsent(port, message, &why, now, actions),
             Event::Due => {
                 while let Some(state) = self.timers.pop(now) {
                     match state {

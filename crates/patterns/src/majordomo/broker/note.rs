@@ -20,8 +20,8 @@ pub enum Command {
     Synced(Mark, Result<(), String>),
 }
 
-/// What a broker tells whoever runs it. Of refusals and invalid messages, of which there may be a
-/// flood, one of a kind is told per second; all are counted.
+/// What a broker tells whoever runs it. Of refusals, invalid messages and unread replies, of which there may
+/// be a flood, one of a kind is told per second; all are counted.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Note {
@@ -62,6 +62,11 @@ pub enum Note {
         peer: Frame,
         /// What is wrong.
         why: Invalid,
+    },
+    /// A reply was dropped, because too much waits for a client that does not read.
+    Unread {
+        /// Its routing id.
+        client: Frame,
     },
     /// The broker takes no more requests and ends when these are done.
     Draining {

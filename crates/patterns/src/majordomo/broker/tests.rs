@@ -312,6 +312,57 @@ fn a_request_that_cannot_be_sent_goes_to_another() {
 }
 
 #[test]
+fn what_a_full_queue_refuses_is_counted_and_loses_no_worker() {
+    let mut rig = Rig::new(config());
+    rig.ready("w", NEW, "echo");
+    let reply = ToClient {
+        last: true,
+        service: "echo".into(),
+        body: vec!["y".into()],
+    };
+    let mut unsent = |message| {
+        rig.event(Event::Unsent {
+            port: FRONT,
+            message,
+            why: xebec::SendErrorKind::WouldBlock,
+        });
+        rig.broker.digest(rig.now)
+    };
+    // A large request may be on its way to it.
+    let digest = unsent(ToWorker::Heartbeat.frames("w".into(), NEW));
+    assert_eq!(digest.workers, 1);
+    unsent(reply.clone().frames("c".into(), NEW));
+    let counters = unsent(reply.frames("c".into(), NEW)).counters;
+    assert_eq!((counters.unread, counters.undeliverable), (2, 0));
+    let told = |note: &&Note| matches!(note, Note::Unread { .. });
+    assert_eq!(rig.notes.iter().filter(told).count(), 1, "one a second");
+}
+
+#[test]
+fn only_titanic_offers_titanics_services_where_it_is_inside() {
+    let mut open = Rig::new(config());
+    assert!(disconnects(&open.ready("w", NEW, "titanic.request")).is_empty());
+    let mut config = config();
+    config.bind_titanic = vec!["inproc://titanic".to_owned()];
+    let mut rig = Rig::new(config);
+    for service in [
+        "titanic.request",
+        "titanic.reply",
+        "titanic.close",
+        "titanic.",
+    ] {
+        assert_eq!(disconnects(&rig.ready("w", NEW, service)), ["w"]);
+    }
+    assert_eq!(rig.broker.counters().workers_refused, 4);
+    let service = "titanic.request".into();
+    let mut message = ToBroker::Worker(FromWorker::Ready { service }).frames(NEW);
+    message.push_front("t");
+    let port = INSIDE;
+    assert!(rig.event(Event::Message { port, message }).is_empty());
+    assert_eq!(rig.broker.counters().workers_ready, 1);
+}
+
+#[test]
 fn a_silent_worker_is_given_up_even_while_busy() {
     let mut rig = Rig::new(config());
     rig.ready("w1", NEW, "echo");
