@@ -27,7 +27,7 @@ fn worker(context: &Context, at: &str, service: &str, dialect: Dialect) -> Arc<W
     let mut config = WorkerConfig::new(at, service);
     config.dialect = dialect;
     let worker = Arc::new(Worker::new(context, config).unwrap());
-    while worker.next().unwrap() != WorkerOutput::Up {}
+    while !matches!(worker.next().unwrap(), WorkerOutput::Up { .. }) {}
     worker
 }
 

@@ -72,8 +72,17 @@ fn serve(
 ) -> anyhow::Result<()> {
     loop {
         match worker.next().map_err(broker::ended)? {
-            WorkerOutput::Up => talk.note(format_args!("event=up service={service:?}")),
-            WorkerOutput::Down => talk.note(format_args!("event=down service={service:?}")),
+            WorkerOutput::Up { endpoint } => {
+                talk.note(format_args!(
+                    "event=up service={service:?} broker={endpoint}"
+                ));
+            }
+            WorkerOutput::Down { endpoint, why } => {
+                let why = why.to_string().replace(' ', "-");
+                talk.note(format_args!(
+                    "event=down service={service:?} broker={endpoint} why={why}"
+                ));
+            }
             WorkerOutput::Request(request) => {
                 let reply: Message = match filter {
                     Some(filter) => filter.answer(&request.body)?,

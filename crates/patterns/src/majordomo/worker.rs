@@ -15,6 +15,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use xebec::{Context, Frame, Message, Options, SocketType};
 
+use super::broker::Gone;
 use super::codec::{Dialect, FromWorker, ToBroker, ToWorker};
 use super::{HEARTBEAT, LINGER, LIVENESS};
 use crate::backoff::Backoff;
@@ -103,9 +104,18 @@ pub enum WorkerOutput {
     /// Something to do.
     Request(Request),
     /// There is a connection to a broker.
-    Up,
-    /// It begins anew.
-    Down,
+    Up {
+        /// Where that is.
+        endpoint: String,
+    },
+    /// It begins anew, with the next broker if there are several.
+    Down {
+        /// Where the broker was.
+        endpoint: String,
+        /// How it and the worker have parted. A worker has expired if the broker was silent for too long, and is
+        /// lost if there is no connection.
+        why: Gone,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,10 +176,9 @@ impl WorkerMachine {
     }
 
     fn open(&mut self, now: Time, actions: &mut Actions<WorkerOutput>) {
-        let endpoints = &self.config.endpoints;
-        let endpoint = &endpoints[self.endpoint % endpoints.len()];
+        let endpoint = self.endpoint();
         let mut patience = self.patience();
-        if endpoints.len() > 1 {
+        if self.config.endpoints.len() > 1 {
             let connect = self.config.connect;
             patience = patience.min(connect.saturating_mul(1 << self.rounds().min(16)));
         }
@@ -201,9 +210,14 @@ impl WorkerMachine {
         self.failures / self.config.endpoints.len() as u32
     }
 
-    fn restart(&mut self, now: Time, actions: &mut Actions<WorkerOutput>) {
+    fn endpoint(&self) -> String {
+        self.config.endpoints[self.endpoint % self.config.endpoints.len()].clone()
+    }
+
+    fn restart(&mut self, why: Gone, now: Time, actions: &mut Actions<WorkerOutput>) {
         actions.close(PORT);
-        actions.deliver(WorkerOutput::Down);
+        let endpoint = self.endpoint();
+        actions.deliver(WorkerOutput::Down { endpoint, why });
         self.owed.clear();
         // It says nothing about other memory.
         self.lost.store(self.number, Ordering::Relaxed);
@@ -234,7 +248,7 @@ impl WorkerMachine {
         *expires = now + patience;
         match command {
             ToWorker::Heartbeat => self.failures = 0,
-            ToWorker::Disconnect => self.restart(now, actions),
+            ToWorker::Disconnect => self.restart(Gone::SentAway, now, actions),
             ToWorker::Request { address, body } => {
                 self.failures = 0;
                 // One that came twice: no broker asks for another reply before it has this one.
@@ -302,11 +316,12 @@ impl Machine for WorkerMachine {
                 (Link::Up, Session::Open { up, expires, .. }) => {
                     *up = true;
                     *expires = now + self.config.heartbeat * self.config.liveness;
-                    actions.deliver(WorkerOutput::Up);
+                    let endpoint = self.endpoint();
+                    actions.deliver(WorkerOutput::Up { endpoint });
                 }
-                (Link::Down, Session::Open { .. }) => self.restart(now, actions),
+                (Link::Down, Session::Open { .. }) => self.restart(Gone::Lost, now, actions),
                 (Link::Refused(_), Session::Open { .. }) if self.config.endpoints.len() > 1 => {
-                    self.restart(now, actions);
+                    self.restart(Gone::Lost, now, actions);
                 }
                 _ => {}
             },
@@ -314,7 +329,7 @@ impl Machine for WorkerMachine {
                 Session::Closed(until) if until <= now => self.open(now, actions),
                 Session::Open { expires, .. } if expires <= now && !self.is_left_alone() => {
                     self.send(FromWorker::Disconnect, now, actions);
-                    self.restart(now, actions);
+                    self.restart(Gone::Expired, now, actions);
                 }
                 Session::Open { beat, up, .. } if beat <= now => {
                     if up {
@@ -530,6 +545,8 @@ mod tests {
             Action::Open(_, spec) => format!("open {}", spec.connect[0].endpoint),
             Action::Close(_) => "close".to_owned(),
             Action::Send(_, message) => format!("{message:?}"),
+            Action::Deliver(WorkerOutput::Up { endpoint }) => format!("up {endpoint}"),
+            Action::Deliver(WorkerOutput::Down { endpoint, why }) => format!("{why} {endpoint}"),
             Action::Deliver(output) => format!("{output:?}"),
             other => format!("{other:?}"),
         };
@@ -567,13 +584,13 @@ mod tests {
             endpoint,
             link,
         };
-        assert_eq!(acts(&mut worker, up, Time::ZERO), ["Up"]);
+        assert_eq!(acts(&mut worker, up, Time::ZERO), ["up tcp://a:1"]);
         let beat = Time::ZERO + HEARTBEAT;
         assert_eq!(worker.due(), Some(beat));
         let (address, body) = ("address".into(), vec!["x".into()]);
         told(&mut worker, ToWorker::Request { address, body }, beat);
         let again = told(&mut worker, ToWorker::Disconnect, beat);
-        assert_eq!(again, ["close", "Down"]);
+        assert_eq!(again, ["close", "sent away tcp://a:1"]);
         let then = worker.due().unwrap();
         assert!(then > beat);
         assert_eq!(acts(&mut worker, Event::Due, then)[0], "open tcp://b:1");
@@ -598,7 +615,7 @@ mod tests {
         let told = "[[006] MDPW02, [001] 06]";
         assert_eq!(
             acts(&mut worker, Event::Due, silent),
-            [told, "close", "Down"]
+            [told, "close", "expired tcp://a:1"]
         );
     }
 

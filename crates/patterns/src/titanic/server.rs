@@ -334,8 +334,8 @@ impl ServerMachine {
                 Ok(Action::End) => self.seats[index].left = true,
                 Ok(action) => notes.push(action),
                 Err(WorkerOutput::Request(request)) => self.asked(index, request, now, notes),
-                Err(WorkerOutput::Up) => self.link(index, true, now, notes),
-                Err(WorkerOutput::Down) => self.link(index, false, now, notes),
+                Err(WorkerOutput::Up { .. }) => self.link(index, true, now, notes),
+                Err(WorkerOutput::Down { .. }) => self.link(index, false, now, notes),
             }
         }
         self.from_seat = inner;

@@ -84,7 +84,7 @@ pub enum Note {
     Digest(Box<Digest>),
 }
 
-/// How a worker went.
+/// How a worker and its broker have parted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gone {
     /// It said so.
