@@ -87,6 +87,29 @@ fn a_request_outlives_titanic_and_the_broker() {
     assert!(open.contains("pending=0 replied=0 answers=0"), "{open}");
 }
 
+/// It gets no requests any more once it has missed three heartbeats, comes back, and answers who still asks.
+#[test]
+fn titanic_stands_still_and_goes_on() {
+    let store = nothing("still.log");
+    let (mut broker, at) = broker();
+    let titanic = titanic(&at, &[store.path()]);
+    let before = submit(&at, &["upper", "before"]);
+    titanic.signal(Signal::STOP);
+    let patient = ["--timeout", "1s", "--attempts", "60", "--broker", &at];
+    let submission = ["titanic", "submit", "upper", "meanwhile", "--once"];
+    let waits = start(&[&submission[..], &patient].concat());
+    broker.says("event=worker-gone service=\"titanic.request\"");
+    titanic.signal(Signal::CONT);
+    let [meanwhile] = &waits.wait().ok()[..] else {
+        panic!("not one line");
+    };
+    let _worker = worker(&mut broker, &at, "upper", "tr a-z A-Z");
+    for (id, reply) in [(&before, "BEFORE"), (meanwhile, "MEANWHILE")] {
+        let fetch = ["titanic", "fetch", id, "--wait"];
+        assert_eq!(run(&[&fetch[..], &patient].concat(), "").ok(), [reply]);
+    }
+}
+
 #[test]
 fn a_broker_has_titanic_aboard() {
     let store = nothing("aboard.log");
