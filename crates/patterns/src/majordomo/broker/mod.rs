@@ -22,12 +22,13 @@ mod note;
 mod pair;
 mod settle;
 mod state;
+mod unsent;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use slab::Slab;
-use xebec::{Frame, Message, Options, SendErrorKind, SocketType};
+use xebec::{Frame, Message, Options, SocketType};
 
 use self::answer::Answer;
 pub use self::config::{BrokerConfig, Limit, Policy};
@@ -36,7 +37,7 @@ pub use self::mmi::{ROWS, is_reserved};
 pub use self::note::{Command, Gone, Note};
 use self::state::{Client, Held, Line, Peer, Request, Service, State, Timers, Worker};
 use super::LINGER;
-use super::codec::{self, Dialect, FromWorker, ToBroker, ToWorker};
+use super::codec::{Dialect, FromWorker, ToBroker, ToWorker};
 use super::replies::{Kept, MemoryReplies, Replies};
 use super::stamp::{Key, Refusal, RefusalCode};
 use crate::machine::{Actions, Event, Machine, Port, Spec, Time};
@@ -220,37 +221,6 @@ impl Broker {
                 self.counters.abandoned += 1;
                 self.forget(index, now);
             }
-        }
-    }
-
-    fn unsent(
-        &mut self,
-        port: Port,
-        message: Message,
-        why: &SendErrorKind,
-        now: Time,
-        actions: &mut Actions<Note>,
-    ) {
-        let full = *why == SendErrorKind::WouldBlock;
-        if let Some(told) = codec::told(&message) {
-            // A worker that has a large request to read is told soon enough.
-            let waits = full && told == ToWorker::Heartbeat;
-            let peer = Peer(port, message.split_first().0);
-            if let Some(&worker) = self.by_peer.get(&peer).filter(|_| !waits) {
-                self.counters.workers_lost += 1;
-                if matches!(told, ToWorker::Request { .. }) {
-                    self.untry(worker);
-                }
-                self.lose(worker, Gone::Lost, now, actions);
-            }
-        } else if full {
-            self.counters.unread += 1;
-            if self.may_note(2, now) {
-                let client = message.split_first().0;
-                actions.deliver(Note::Unread { client });
-            }
-        } else {
-            self.counters.undeliverable += 1;
         }
     }
 

@@ -587,14 +587,6 @@ impl Broker {
         }
     }
 
-    /// The request that a worker was to get never left: many workers may be gone at the same time, when a process
-    /// with all of them is, and a request that has met each of them must not have failed by that.
-    pub(super) fn untry(&mut self, worker: usize) {
-        if let Some(request) = self.workers[worker].busy {
-            self.requests[request].tries -= 1;
-        }
-    }
-
     /// Takes a worker's request from it.
     pub(super) fn release(&mut self, worker: usize) -> Option<usize> {
         let worker = &mut self.workers[worker];
