@@ -176,8 +176,10 @@ struct Call {
 
 /// Names the question what the broker understands.
 const PROBE: u64 = 0;
-/// How long an answer to that may take.
+/// How long an answer to that may take, and how often there is none from a broker that understands nothing: one
+/// that only stood still for a while would be taken for it until it is lost.
 const PROBE_TIME: Duration = Duration::from_millis(2500);
+const PROBES: u32 = 3;
 
 /// The state machine of a Titanic at a broker.
 pub struct ServerMachine {
@@ -629,7 +631,7 @@ impl ServerMachine {
                 CallError::NoStamps => {
                     self.settle_manner(Manner::Plain { mmi: true }, now, notes);
                 }
-                CallError::NoReply if self.up && silences > 0 => {
+                CallError::NoReply if self.up && silences + 1 == PROBES => {
                     self.settle_manner(Manner::Plain { mmi: false }, now, notes);
                 }
                 CallError::NoReply if self.up => {
