@@ -72,7 +72,7 @@ fn a_pair_that_was_parted_refuses_to_go_on() {
     let peer = [links[1].endpoint(), links[0].endpoint()];
     let start = |index: usize| {
         let role = ["-p", "-b"][index];
-        let common = [role, "--heartbeat", "300", "--frontend", &fronts[index]];
+        let common = [role, "--heartbeat", "600", "--frontend", &fronts[index]];
         let states = ["--own", &own[index], "--peer", &peer[index]];
         Program::start("bstarsrv", common.into_iter().chain(states))
     };
