@@ -9,7 +9,9 @@ use programs::{LIMIT, Program, endpoint};
 use xebec::Context;
 use xebec_patterns::Driver;
 use xebec_patterns::binary_star::client_config;
-use xebec_patterns::freelance::{Command, Direct, DirectConfig, Output, Sequential};
+use xebec_patterns::freelance::{
+    Command, Direct, DirectConfig, Output, Sequential, SequentialConfig, Shotgun, ShotgunConfig,
+};
 
 const RUNNING: &str = "Service is running OK";
 
@@ -46,11 +48,7 @@ fn model_one_prints_its_transcripts() {
 #[test]
 fn model_two_prints_its_transcripts() {
     let servers = [endpoint(), endpoint()];
-    let running = servers.clone().map(|at| {
-        let server = Program::start("flserver2", [&at]);
-        server.expect([format!("I: service is ready at {at}")]);
-        server
-    });
+    let running = servers.clone().map(|at| server(2, &at));
     let arguments = ["--requests", "500", &servers[0], &servers[1]];
     let (lines, good) = Program::start("flclient2", arguments).rest();
     assert!(
@@ -64,16 +62,24 @@ fn model_two_prints_its_transcripts() {
     assert!(is_average(&lines[1]), "{lines:?}");
 }
 
-fn flserver3(at: &str) -> Program {
-    let server = Program::start("flserver3", ["--bind", at, "--public", at]);
-    server.expect([format!("I: service is ready at {at}")]);
+fn server(model: u8, at: &str) -> Program {
+    let name = format!("flserver{model}");
+    let server = match model {
+        3 => Program::start(&name, ["--bind", at, "--public", at]),
+        _ => Program::start(&name, [at]),
+    };
+    assert!(
+        server
+            .line()
+            .ends_with(&format!("service is ready at {at}"))
+    );
     server
 }
 
 #[test]
 fn model_three_prints_its_transcripts() {
     let servers = [endpoint(), endpoint(), endpoint()];
-    let running = [0, 2].map(|index: usize| flserver3(&servers[index]));
+    let running = [0, 2].map(|index: usize| server(3, &servers[index]));
     let connecting = servers
         .clone()
         .map(|at| format!("I: connecting to {at}..."));
@@ -238,13 +244,21 @@ const GAP: Duration = Duration::from_millis(200);
 struct Seen {
     replies: u64,
     failed: u64,
+    down: u64,
     last: Option<Instant>,
     longest: Duration,
 }
 
-/// Asks without a pause for so long, from a moment when it is answered; `then` does something after a
-/// third of it.
-fn load<M>(what: &str, client: M, at_once: u64, span: Duration, then: impl FnOnce()) -> Seen
+/// Asks without a pause for so long, and until so many servers are told to be down and it is answered
+/// again; `then` does something after a third of the time.
+fn load<M>(
+    what: &str,
+    client: M,
+    at_once: u64,
+    span: Duration,
+    down: u64,
+    then: impl FnOnce(),
+) -> Seen
 where
     M: xebec_patterns::Machine<Command = Command, Output = Output>,
 {
@@ -262,8 +276,15 @@ where
     let mut seen = Seen::default();
     let start = Instant::now();
     let mut strike = Some(then);
-    while start.elapsed() < span || seen.last.is_none_or(|at| at.elapsed() > GAP) {
-        assert!(start.elapsed() < LIMIT, "{what}: served again");
+    while start.elapsed() < span
+        || seen.down < down
+        || seen.last.is_none_or(|at| at.elapsed() > GAP)
+    {
+        let found = seen.down;
+        assert!(
+            start.elapsed() < LIMIT,
+            "{what}: not served again; {found} servers told to be down, not {down}"
+        );
         if start.elapsed() > span / 3
             && let Some(strike) = strike.take()
         {
@@ -280,6 +301,10 @@ where
                 }
             }
             Some(Output::Failed { .. }) => seen.failed += 1,
+            Some(Output::Down(_)) => {
+                seen.down += 1;
+                continue;
+            }
             _ => continue,
         }
         ask(&mut driver);
@@ -291,22 +316,52 @@ where
     seen
 }
 
-#[test]
-fn freelance_servers_die_and_stand_still_under_load() {
-    for signal in ["-KILL", "-STOP"] {
+/// Two of three die or stand still, of a model of which so many are told to be down.
+fn two_of_three<M>(model: u8, client: impl Fn(&[String]) -> M, at_once: u64, downs: [u64; 2])
+where
+    M: xebec_patterns::Machine<Command = Command, Output = Output>,
+{
+    for (signal, down) in ["-KILL", "-STOP"].into_iter().zip(downs) {
         let servers = [endpoint(), endpoint(), endpoint()];
-        let running: Vec<_> = servers.iter().map(|at| flserver3(at)).collect();
-        let client = Direct::new(DirectConfig::new(&servers[..]));
+        let running = servers.each_ref().map(|at| server(model, at));
         let seen = load(
-            &format!("kill {signal} of two of three servers"),
-            client,
-            16,
-            Duration::from_secs(6),
+            &format!("model {model}, kill {signal} of two of three servers"),
+            client(&servers),
+            at_once,
+            Duration::from_secs(3),
+            down,
             || running[..2].iter().for_each(|server| server.signal(signal)),
         );
         assert_eq!(seen.failed, 0, "one server was up");
         assert!(seen.longest < LIMIT / 2);
     }
+}
+
+#[test]
+fn servers_of_model_one_die_and_stand_still_under_load() {
+    let client = |servers: &[String]| {
+        let mut config = SequentialConfig::new(servers);
+        config.timeout = Duration::from_millis(500);
+        Sequential::new(config)
+    };
+    two_of_three(1, client, 1, [0, 0]);
+}
+
+#[test]
+fn servers_of_model_two_die_and_stand_still_under_load() {
+    let client = |servers: &[String]| Shotgun::new(ShotgunConfig::new(servers));
+    two_of_three(2, client, 16, [2, 0]);
+}
+
+#[test]
+fn servers_of_model_three_die_and_stand_still_under_load() {
+    let client = |servers: &[String]| {
+        let mut config = DirectConfig::new(servers);
+        config.ping_interval = Duration::from_millis(500);
+        config.ttl = Duration::from_millis(1500);
+        Direct::new(config)
+    };
+    two_of_three(3, client, 16, [2, 2]);
 }
 
 #[test]
@@ -322,6 +377,7 @@ fn the_primary_dies_and_stands_still_under_load() {
             Sequential::new(config),
             1,
             Duration::from_secs(5),
+            0,
             || running[own].signal(signal),
         );
         assert_eq!(seen.failed, 0, "it asks until it is answered");

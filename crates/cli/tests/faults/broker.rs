@@ -1,13 +1,13 @@
 //! Clients, `xebec broker` and workers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use xebec_patterns::Backoff;
 use xebec_patterns::majordomo::{ClientConfig, ClientMachine};
 
 use crate::common::{Scratch, Xebec, run, start};
-use crate::load::Load;
+use crate::load::{LIMIT, Load};
 use crate::relay::Relay;
 
 /// A worker that is silent for 750 ms is given up, one that works for a second, too.
@@ -64,6 +64,19 @@ impl Broker {
         run(&["broker", "status", "--broker", &self.at], "")
             .ok()
             .join("\n")
+    }
+
+    /// Waits until the broker's digest has this in it, while others are served.
+    pub(crate) fn tells(&self, text: &str, load: &Load) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let status = self.status();
+            if status.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no `{text}` in: {status}");
+            load.answered(1);
+        }
     }
 }
 
@@ -162,18 +175,10 @@ fn a_client_is_killed_and_stands_still() {
     job.says("busy");
     stopped.signal(Signal::STOP);
     let killed = call(&broker.at, &["job", "two"]);
-    let waits = |broker: &Broker, count: usize| {
-        let line = format!("queued={count} ");
-        while !broker.status().contains(&line) {
-            load.answered(1);
-        }
-    };
-    waits(&broker, 1);
+    broker.tells("queued=1 ", &load);
     killed.signal(Signal::KILL);
     // Nobody waits for it any more.
-    while !broker.status().contains("abandoned=1") {
-        load.answered(1);
-    }
+    broker.tells("abandoned=1", &load);
     std::fs::write(&busy.0, "").unwrap();
     load.answered(AFTER);
     load.end_without_loss("broker, another client, KILL and STOP");
@@ -271,9 +276,7 @@ fn overload_is_refused_in_words() {
     let calls: Vec<_> = (0..15).map(|_| call(&broker.at, &["full", "x"])).collect();
     job.says("busy");
     // One is at work, nine wait, five are refused at once.
-    while !broker.status().contains("refused_full=5") {
-        load.answered(1);
-    }
+    broker.tells("refused_full=5", &load);
     std::fs::write(&busy.0, "").unwrap();
     let ends: Vec<_> = calls.into_iter().map(Xebec::wait).collect();
     let (done, refused): (Vec<_>, Vec<_>) = ends.into_iter().partition(|e| e.status == Some(0));

@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use xebec::{Context, Frame, Message, Options, Socket, SocketType};
@@ -11,7 +11,7 @@ use xebec_patterns::lazy::{Client, Config};
 
 use crate::broker::{Broker, client};
 use crate::common::Xebec;
-use crate::load::{LIMIT, Load};
+use crate::load::Load;
 use crate::programs::{Program, endpoint};
 
 /// The greeting of ZMTP 3.0 and the READY of a DEALER.
@@ -122,10 +122,7 @@ fn garbage_harms_nobody_else() {
     // What those who are gone have sent may not have left; this one stays.
     let dealer = dealer(&context, &broker.at);
     dealer.send("garbage").unwrap();
-    let patience = Instant::now() + LIMIT;
-    while !broker.status().contains(" invalid=") {
-        assert!(Instant::now() < patience, "the broker has not noticed");
-    }
+    broker.tells(" invalid=", &load);
     load.answered(100);
     load.end_without_loss("broker, garbage of all kinds");
     assert_is_small(&broker.process, "garbage of all kinds");
@@ -208,9 +205,7 @@ fn cut_short(name: &str, limit: &str, requests: usize, size: u32) {
         stream.write_all(&request).unwrap();
     }
     // All were answered; what exceeds the limit and the kernel's buffers was dropped.
-    while !broker.status().contains(" unread=") {
-        load.answered(1);
-    }
+    broker.tells(" unread=", &load);
     load.answered(100);
     load.end_without_loss("broker, beside a client that does not read");
     assert_is_small(&broker.process, "a client that does not read");

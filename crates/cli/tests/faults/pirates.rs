@@ -45,19 +45,27 @@ fn is_unanswered(at: &str) {
 
 #[test]
 fn the_server_is_killed_and_stands_still() {
-    let at = endpoint();
-    let first = server(&at);
-    let load = Load::start(client(&at), 1);
-    drop(first);
-    let second = server(&at);
-    load.answered(20);
-    load.end_without_loss("one server, KILL and restart");
-    let load = Load::start(client(&at), 1);
-    second.signal("-STOP");
-    is_unanswered(&at);
-    second.signal("-CONT");
-    load.answered(20);
-    load.end_without_loss("one server, STOP and CONT");
+    // Over a DEALER what was asked twice is answered twice, and the second is nobody's reply.
+    for (form, at_once) in [(Form::Req, 1), (Form::Dealer, 4)] {
+        let at = endpoint();
+        let load = || {
+            let mut config = config(&at);
+            config.form = form;
+            Load::start(Client::new(config, 7), at_once)
+        };
+        let first = server(&at);
+        let before = load();
+        drop(first);
+        let second = server(&at);
+        before.answered(20);
+        before.end_without_loss(&format!("one server, {form:?}, KILL and restart"));
+        let before = load();
+        second.signal("-STOP");
+        is_unanswered(&at);
+        second.signal("-CONT");
+        before.answered(20);
+        before.end_without_loss(&format!("one server, {form:?}, STOP and CONT"));
+    }
 }
 
 #[test]
@@ -151,10 +159,10 @@ fn timeouts_are_told_apart() {
         .expect("it runs");
     let mut working = 0;
     loop {
-        match driver.recv().expect("it runs") {
-            Output::Working(1, _) => working += 1,
-            Output::Reply(1, _) => break,
-            Output::Connecting { .. } | Output::Retrying(_, Failure::Unconnected(_)) => {}
+        match driver.recv_timeout(LIMIT).expect("it runs") {
+            Some(Output::Working(1, _)) => working += 1,
+            Some(Output::Reply(1, _)) => break,
+            Some(Output::Connecting { .. } | Output::Retrying(_, Failure::Unconnected(_))) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -300,13 +308,14 @@ fn overload_waits_at_the_client_which_refuses() {
     }
     let (mut replied, mut refused) = (0, 0);
     while replied + refused < 20 {
-        match driver.recv().expect("it runs") {
-            Output::Reply(..) => replied += 1,
-            Output::Failed(_, why) => {
+        match driver.recv_timeout(LIMIT).expect("it runs") {
+            Some(Output::Reply(..)) => replied += 1,
+            Some(Output::Failed(_, why)) => {
                 assert_eq!(why, Failure::Refused);
                 refused += 1;
             }
-            _ => {}
+            Some(_) => {}
+            None => panic!("requests without an end: {replied} replied, {refused} refused"),
         }
     }
     println!("ppqueue, 20 requests at once: {replied} replied, {refused} refused");

@@ -72,7 +72,7 @@ fn a_pair_that_was_parted_refuses_to_go_on() {
     let peer = [links[1].endpoint(), links[0].endpoint()];
     let start = |index: usize| {
         let role = ["-p", "-b"][index];
-        let common = [role, "--heartbeat", "300", "--frontend", &fronts[index]];
+        let common = [role, "--heartbeat", "600", "--frontend", &fronts[index]];
         let states = ["--own", &own[index], "--peer", &peer[index]];
         Program::start("bstarsrv", common.into_iter().chain(states))
     };
@@ -86,8 +86,14 @@ fn a_pair_that_was_parted_refuses_to_go_on() {
     };
     let first = client(&fronts[0]);
     first.until("I: server replied OK (1)");
-    links.iter().for_each(Relay::cut);
+    // While the backup hears the primary, it turns away whoever asks it.
     let second = client(&fronts[1]);
+    let before = second.until("W: no response from server, failing over");
+    assert_eq!(
+        before,
+        [format!("I: connecting to server at {}...", fronts[1])]
+    );
+    links.iter().for_each(Relay::cut);
     backup.until("I: failover successful, ready active");
     links.iter().for_each(Relay::mend);
     let fault = "E: fatal error - dual actives, aborting";

@@ -7,9 +7,9 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// More than any line takes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -97,8 +97,16 @@ impl Program {
     /// What is printed up to the end, which comes by itself, and whether the end is a good one.
     pub(crate) fn rest(mut self) -> (Vec<String>, bool) {
         let mut rest = Vec::new();
-        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
-            rest.push(line);
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => rest.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("{} does not end; so far: {rest:?}", self.name)
+                }
+            }
         }
         let good = self.child.wait().expect("it ends").success();
         (rest, good)
