@@ -546,9 +546,7 @@ impl Core {
             self.done_waiting(&mut st, &attempt, false);
         }
         // A sender that waits may have heard a message that was to wake nobody but this receiver.
-        if self.signal.is_awaited() && st.can_recv() {
-            self.signal.raise();
-        }
+        self.pass_on(&mut st);
         self.part(st);
         Err(error)
     }
@@ -631,6 +629,12 @@ impl Core {
         if st.pipes.after_recv() {
             st.start_tick();
         }
+        self.pass_on(st);
+    }
+
+    /// A receiver leaves: a message that is there is for whoever else waits.
+    #[inline]
+    fn pass_on(&self, st: &mut State) {
         if self.signal.is_awaited() && st.can_recv() {
             self.signal.raise();
         }
