@@ -68,11 +68,12 @@ fn server(model: u8, at: &str) -> Program {
         3 => Program::start(&name, ["--bind", at, "--public", at]),
         _ => Program::start(&name, [at]),
     };
-    assert!(
-        server
-            .line()
-            .ends_with(&format!("service is ready at {at}"))
-    );
+    let service = if model == 1 {
+        "echo service"
+    } else {
+        "service"
+    };
+    server.expect([format!("I: {service} is ready at {at}")]);
     server
 }
 
