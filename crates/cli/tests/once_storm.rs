@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{LIMIT, Scratch, Xebec, spawn, start};
+use common::{LIMIT, Scratch, Xebec, number, spawn, start};
 use fastrand::Rng;
 use xebec::{Context, Message};
 use xebec_patterns::majordomo::client::{ClientCommand, ClientOutput};
@@ -306,14 +306,12 @@ fn broker(settings: &Scratch, log: &Scratch, at: &str) -> Xebec {
 
 #[test]
 fn what_was_answered_is_never_executed_again_in_a_storm() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let kills = number("XEBEC_KILLS").unwrap_or(40);
     let seed = number("XEBEC_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("XEBEC_SEED={seed}");
     let mut rng = Rng::with_seed(seed);
     let settings = Scratch::new("storm.toml", SETTINGS.as_bytes());
-    let log = Scratch::new("storm.log", b"");
-    std::fs::remove_file(log.path()).unwrap();
+    let log = Scratch::nothing("storm.log");
     let mut running = broker(&settings, &log, "tcp://127.0.0.1:*");
     let at = running.bound();
     let file = |n| Executions(Scratch::new(&format!("storm.worker-{n}"), b""));

@@ -8,13 +8,6 @@ use rustix::process::Signal;
 
 const ANY: &str = "tcp://127.0.0.1:*";
 
-/// A place for a log of the test's own, where there is none yet.
-fn nothing(name: &str) -> Scratch {
-    let place = Scratch::new(name, b"");
-    std::fs::remove_file(&place.0).unwrap();
-    place
-}
-
 fn broker() -> (Xebec, String) {
     let mut broker = start(&["broker", "--bind", ANY]);
     let at = broker.bound();
@@ -50,7 +43,7 @@ fn submit(at: &str, args: &[&str]) -> String {
 
 #[test]
 fn a_request_outlives_titanic_and_the_broker() {
-    let store = nothing("outlives.log");
+    let store = Scratch::nothing("outlives.log");
     let (broker, at) = broker();
     let first = titanic(&at, &[store.path()]);
     // Nobody offers the service yet.
@@ -90,7 +83,7 @@ fn a_request_outlives_titanic_and_the_broker() {
 /// It gets no requests any more once it has missed three heartbeats, comes back, and answers who still asks.
 #[test]
 fn titanic_stands_still_and_goes_on() {
-    let store = nothing("still.log");
+    let store = Scratch::nothing("still.log");
     let (mut broker, at) = broker();
     let titanic = titanic(&at, &[store.path()]);
     let before = submit(&at, &["upper", "before"]);
@@ -112,7 +105,7 @@ fn titanic_stands_still_and_goes_on() {
 
 #[test]
 fn a_broker_has_titanic_aboard() {
-    let store = nothing("aboard.log");
+    let store = Scratch::nothing("aboard.log");
     let config = Scratch::new(
         "aboard.toml",
         b"bind = ['tcp://127.0.0.1:*']\n[titanic]\nsize = '1M'\nsync = '1ms'\nlist = true\n",
@@ -226,7 +219,7 @@ fn a_slow_service_delays_no_other() {
 /// reply; each execution leaves a line in a file.
 #[test]
 fn what_was_answered_is_not_executed_again_by_the_next_broker() {
-    let store = nothing("once.log");
+    let store = Scratch::nothing("once.log");
     let config = Scratch::new(
         "once.toml",
         b"bind = ['tcp://127.0.0.1:*']\n[once]\ndurable = true\n[titanic]\nsize = '1M'\n",

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Scratch, Xebec, start};
+use common::{Scratch, Xebec, number, start};
 use rustix::process::Signal;
 use xebec::{Context, Message};
 use xebec_patterns::Driver;
@@ -195,7 +195,6 @@ fn compare(client: &Client, before: &Known, shared: &Shared) {
 
 #[test]
 fn nothing_that_was_accepted_is_lost_by_kills() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let kills = number("XEBEC_KILLS").unwrap_or(25);
     let seed = number("XEBEC_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("XEBEC_SEED={seed}");
@@ -216,8 +215,7 @@ fn nothing_that_was_accepted_is_lost_by_kills() {
     let mut config = ClientConfig::new(&at);
     (config.attempts, config.timeout) = (1, Duration::from_secs(30));
     let client = Client::new(&context, config).unwrap();
-    let log = Scratch::new("kills.log", b"");
-    std::fs::remove_file(log.path()).unwrap();
+    let log = Scratch::nothing("kills.log");
     let shared = Shared::default();
     thread::scope(|scope| {
         let client = &client;

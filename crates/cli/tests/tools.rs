@@ -333,8 +333,7 @@ fn man_pages_on_paper_and_as_files() {
         page.contains(".TH xebec") && page.contains("Exit status"),
         "{page}"
     );
-    let dir = Scratch::new("man", b"");
-    std::fs::remove_file(&dir.0).unwrap();
+    let dir = Scratch::nothing("man");
     run(&["man", dir.path()], "").ok();
     for name in [
         "xebec.1",

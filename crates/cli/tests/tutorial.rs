@@ -116,9 +116,7 @@ fn the_tutorial_runs_as_it_is_printed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     drop(listener);
-    let folder = Scratch::new("tutorial", b"");
-    std::fs::remove_file(&folder.0).unwrap();
-    std::fs::create_dir(&folder.0).unwrap();
+    let folder = Scratch::folder("tutorial");
     let mut shell = Shell::start(&folder.0);
     let _logs = Logs(&folder.0);
     let steps = steps(page);

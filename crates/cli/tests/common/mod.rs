@@ -243,6 +243,12 @@ impl Ended {
     }
 }
 
+/// A number that whoever runs the tests has set.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap())
+}
+
 /// A file that goes away with the test.
 pub(crate) struct Scratch(pub(crate) std::path::PathBuf);
 
@@ -255,10 +261,16 @@ impl Scratch {
         Scratch(path)
     }
 
-    /// A directory for the files of one test.
-    pub(crate) fn folder(name: &str) -> Self {
+    /// A place where there is nothing yet.
+    pub(crate) fn nothing(name: &str) -> Self {
         let scratch = Scratch::new(name, b"");
         std::fs::remove_file(&scratch.0).unwrap();
+        scratch
+    }
+
+    /// A directory for the files of one test.
+    pub(crate) fn folder(name: &str) -> Self {
+        let scratch = Scratch::nothing(name);
         std::fs::create_dir(&scratch.0).unwrap();
         scratch
     }

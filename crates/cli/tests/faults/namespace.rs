@@ -68,8 +68,7 @@ fn a_cable_is_pulled_out_and_put_back() {
         b"[default]\nheartbeat = '250ms'\nretries = 10\n",
     );
     // Paths cross the border of a namespace: that is how the client of this process gets there.
-    let path = Scratch::new("cable.ipc", b"");
-    std::fs::remove_file(&path.0).unwrap();
+    let path = Scratch::nothing("cable.ipc");
     let near = format!("ipc://{}", path.path());
     let far = "tcp://10.111.0.1:5555";
     let mut broker = cable.start(
