@@ -14,6 +14,11 @@ pub(crate) fn say(what: impl Display) {
     let _ = stderr().write_all(format!("xebec: {what}\n").as_bytes());
 }
 
+/// How the value of a `key=value` is said: in one word, for scripts that split lines at blanks.
+pub(crate) fn word(value: impl Display) -> String {
+    value.to_string().replace(' ', "-")
+}
+
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Talk {

@@ -12,7 +12,7 @@ use super::call::{dialect, socket_options};
 use super::requests::Filter;
 use super::{broker, exchange, open};
 use crate::args;
-use crate::console::Talk;
+use crate::console::{Talk, word};
 use crate::failure::Stop;
 
 /// Serves until a signal comes.
@@ -78,7 +78,7 @@ fn serve(
                 ));
             }
             WorkerOutput::Down { endpoint, why } => {
-                let why = why.to_string().replace(' ', "-");
+                let why = word(why);
                 talk.note(format_args!(
                     "event=down service={service:?} broker={endpoint} why={why}"
                 ));

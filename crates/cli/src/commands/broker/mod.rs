@@ -28,7 +28,7 @@ use self::ha::{Running, Told};
 use self::titanic::Aboard;
 use super::call;
 use crate::args::{self, BrokerCommand};
-use crate::console::{Talk, say};
+use crate::console::{Talk, say, word};
 use crate::failure::Stop;
 use crate::interrupt;
 
@@ -226,7 +226,7 @@ impl std::fmt::Display for Line<'_> {
                 why,
                 busy,
             } => {
-                let why = why.to_string().replace(' ', "-");
+                let why = word(why);
                 let worker = Hex(worker);
                 write!(
                     f,
