@@ -234,6 +234,13 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// Waits until nothing is under way, or something is wrong.
+    fn hear_the_rest(&mut self) {
+        while !self.flight.is_empty() && self.storm.wrong.lock().unwrap().is_empty() {
+            self.hear();
+        }
+    }
+
     /// Asks as long as the storm lasts, for new things and for old ones, and until all is answered.
     fn run(mut self) {
         while !self.storm.ends.load(Ordering::Relaxed) {
@@ -255,9 +262,7 @@ impl<'a> Asker<'a> {
                 self.begin_anew();
             }
         }
-        while !self.flight.is_empty() && self.storm.wrong.lock().unwrap().is_empty() {
-            self.hear();
-        }
+        self.hear_the_rest();
     }
 
     /// Asks once more for all that it ever asked for.
@@ -272,9 +277,7 @@ impl<'a> Asker<'a> {
                 self.hear();
             }
         }
-        while !self.flight.is_empty() && self.storm.wrong.lock().unwrap().is_empty() {
-            self.hear();
-        }
+        self.hear_the_rest();
     }
 }
 
