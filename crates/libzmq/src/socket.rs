@@ -6,11 +6,11 @@
 //! is given at once, the others wait here.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 use std::vec;
+use std::{mem, ptr};
 
 use parking_lot::Mutex;
 use xebec::{
@@ -108,8 +108,8 @@ impl Handle {
         (self.more(), self.sending.load(Ordering::Relaxed))
     }
 
-    /// Sends a frame, with its address if that is not a frame of its own. If that fails it comes back.
-    fn send(&self, frame: Message, flags: c_int) -> Result<(), (Errno, Message)> {
+    /// Sends a frame, with its address if that is not a frame of its own. If that fails it is still there.
+    fn send(&self, frame: &mut Message, flags: c_int) -> Result<(), Errno> {
         let timeout = timeout(flags);
         let sending = self.sending.load(Ordering::Relaxed);
         // A STREAM's messages are of two frames, whatever the flag says.
@@ -117,93 +117,91 @@ impl Handle {
         if flags & SNDMORE != 0 && !ends {
             return self.collect(frame, timeout);
         }
-        if self.socket.kind() == SocketType::Stream && !sending {
+        if sending {
+            return self.finish(frame, timeout);
+        }
+        if self.socket.kind() == SocketType::Stream {
             // The id of a peer and nothing for it.
-            return self.alive().map_err(|errno| (errno, frame));
+            return self.alive();
         }
-        let message = match sending {
-            false => frame,
-            true => {
-                let mut message = self.parts.lock().outgoing.take().unwrap_or_default();
-                message.push_back(frame.split_first().0);
-                message
-            }
-        };
-        let sent = match timeout {
-            None => self.socket.send(message),
-            Some(_) => self.socket.try_send(message),
-        };
-        match sent {
-            Ok(()) => {
-                self.sending.store(false, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(refused) => {
-                let mut message = refused.message;
-                if sending {
-                    let frame = message.pop_back().unwrap_or_default();
-                    self.parts.lock().outgoing = Some(message);
-                    message = frame.into();
-                }
-                Err((refused.kind.into(), message))
-            }
+        Ok(self.socket.send_from(frame, timeout)?)
+    }
+
+    /// Sends the last frame of a message together with those before.
+    fn finish(&self, frame: &mut Message, timeout: Option<Duration>) -> Result<(), Errno> {
+        let mut message = self.parts.lock().outgoing.take().unwrap_or_default();
+        message.push_back(mem::take(frame).split_first().0);
+        if let Err(kind) = self.socket.send_from(&mut message, timeout) {
+            *frame = message.pop_back().unwrap_or_default().into();
+            self.parts.lock().outgoing = Some(message);
+            return Err(kind.into());
         }
+        self.sending.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Keeps a frame for the message that it belongs to.
-    fn collect(&self, frame: Message, timeout: Option<Duration>) -> Result<(), (Errno, Message)> {
+    fn collect(&self, frame: &mut Message, timeout: Option<Duration>) -> Result<(), Errno> {
         if !self.sending.load(Ordering::Relaxed) {
-            if let Err(kind) = self.socket.admit(frame.first(), timeout) {
-                return Err((kind.into(), frame));
-            }
-            self.parts.lock().outgoing = Some(frame);
+            self.socket.admit(frame.first(), timeout)?;
+            self.parts.lock().outgoing = Some(mem::take(frame));
             self.sending.store(true, Ordering::Relaxed);
             return Ok(());
         }
-        if let Err(errno) = self.alive() {
-            return Err((errno, frame));
-        }
+        self.alive()?;
         if let Some(message) = &mut self.parts.lock().outgoing {
-            message.push_back(frame.split_first().0);
+            message.push_back(mem::take(frame).split_first().0);
         }
         Ok(())
     }
 
-    /// Receives a frame: it, whether more of its message follow, and whom it is from.
-    fn recv(&self, flags: c_int) -> Result<(Message, bool, Option<Arc<PeerInfo>>), Errno> {
+    /// Receives a frame into `frame`: whether more of its message follow, and whom it is from if that is
+    /// `asked` for.
+    fn recv(
+        &self,
+        frame: &mut Message,
+        flags: c_int,
+        asked: bool,
+    ) -> Result<(bool, Option<Arc<PeerInfo>>), Errno> {
         if self.more() {
             let mut parts = self.parts.lock();
-            if let Some(frame) = parts.incoming.next() {
+            if let Some(next) = parts.incoming.next() {
                 let more = parts.incoming.len() > 0;
                 self.receiving.store(more, Ordering::Relaxed);
-                return Ok((frame.into(), more, parts.peer.clone()));
+                *frame = next.into();
+                return Ok((more, parts.peer.clone()));
             }
         }
-        let (message, peer) = self.socket.recv_known(timeout(flags))?;
-        if message.len() == 1 {
-            return Ok((message, false, peer));
+        let mut peer = None;
+        let timeout = timeout(flags);
+        // Who it is costs as much as the lock, as it is shared.
+        self.socket.recv_into(frame, timeout, |message, known| {
+            peer = (asked || message.len() > 1).then(|| known.clone());
+        })?;
+        if frame.len() == 1 {
+            return Ok((false, peer));
         }
-        let (first, rest) = message.split_first();
+        let (first, rest) = mem::take(frame).split_first();
+        *frame = first.into();
         let mut parts = self.parts.lock();
         parts.incoming = rest.into_iter();
         parts.peer = peer.clone();
         self.receiving.store(true, Ordering::Relaxed);
-        Ok((first.into(), true, peer))
+        Ok((true, peer))
     }
 
     fn send_content(&self, content: &mut Content, flags: c_int) -> Result<c_int, Errno> {
         let len = content.bytes().len();
-        let sent = self.send(content.take(), flags);
-        sent.map_err(|(errno, frame)| {
+        let mut frame = content.take();
+        self.send(&mut frame, flags).inspect_err(|_| {
             content.put(frame, false, None);
-            errno
         })?;
         Ok(length(len))
     }
 
-    fn send_bytes(&self, frame: Frame, flags: c_int) -> Result<c_int, Errno> {
-        let len = frame.len();
-        self.send(frame.into(), flags).map_err(|(errno, _)| errno)?;
+    fn send_bytes(&self, mut frame: Message, flags: c_int) -> Result<c_int, Errno> {
+        let len = frame.size();
+        self.send(&mut frame, flags)?;
         Ok(length(len))
     }
 }
@@ -350,7 +348,8 @@ pub unsafe extern "C" fn zmq_msg_recv(
         this.alive()?;
         // SAFETY: passed on to the caller.
         let content = unsafe { content(message)? };
-        let (frame, more, peer) = this.recv(flags)?;
+        let mut frame = Message::new();
+        let (more, peer) = this.recv(&mut frame, flags, true)?;
         let len = frame.size();
         content.put(frame, more, peer);
         Ok(length(len))
@@ -399,7 +398,7 @@ pub unsafe extern "C" fn zmq_send(
     call(-1, || {
         // SAFETY: passed on to the caller.
         let (this, body) = unsafe { (socket(this)?, bytes(buffer, len)?) };
-        this.send_bytes(Frame::copy_from_slice(body), flags)
+        this.send_bytes(Message::from(body), flags)
     })
 }
 
@@ -417,7 +416,7 @@ pub unsafe extern "C" fn zmq_send_const(
     call(-1, || {
         // SAFETY: passed on to the caller.
         let (this, body) = unsafe { (socket(this)?, bytes(buffer, len)?) };
-        this.send_bytes(Frame::from_static(body), flags)
+        this.send_bytes(Frame::from_static(body).into(), flags)
     })
 }
 
@@ -438,7 +437,8 @@ pub unsafe extern "C" fn zmq_recv(
         if buffer.is_null() && len > 0 {
             return Err(Errno::EFAULT);
         }
-        let (frame, ..) = this.recv(flags)?;
+        let mut frame = Message::new();
+        this.recv(&mut frame, flags, false)?;
         let frame = frame.first();
         let fits = frame.len().min(len);
         if fits > 0 {
@@ -476,7 +476,7 @@ pub unsafe extern "C" fn zmq_sendiov(
             };
             let last = i + 1 == count;
             let flags = if last { flags & !SNDMORE } else { flags };
-            sent = this.send_bytes(Frame::copy_from_slice(body), flags)?;
+            sent = this.send_bytes(Message::from(body), flags)?;
         }
         Ok(sent)
     })
@@ -508,7 +508,8 @@ pub unsafe extern "C" fn zmq_recviov(
         *count = 0;
         let mut more = true;
         while more && *count < room {
-            let (frame, follows, _) = this.recv(flags)?;
+            let mut frame = Message::new();
+            let (follows, _) = this.recv(&mut frame, flags, false)?;
             let frame = frame.first();
             // SAFETY: malloc takes any size; the copy fits what it gave; there is room for one more
             // element.

