@@ -28,6 +28,11 @@ const TRUST: usize = 1 << 20;
 /// Frames in one message. A peer that never ends a message must not fill the memory.
 const MAX_FRAMES: usize = 1 << 20;
 
+/// Behind a body of this size the next read looks for no more than a header, and what is as small: in a
+/// whole batch it would find most of another such body, which would be copied once more.
+const HUGE: usize = 4 * LARGE;
+const GLIMPSE: usize = 512;
+
 /// The longest header of a frame.
 const HEADER: usize = 9;
 
@@ -157,6 +162,8 @@ pub(crate) struct Conn {
     max_body: u64,
     partial: Option<Message>,
     body: Option<Box<LargeBody>>,
+    /// The last that was read is a [`HUGE`] body.
+    after_huge: bool,
 }
 
 impl Conn {
@@ -194,6 +201,7 @@ impl Conn {
             max_body,
             partial: None,
             body: None,
+            after_huge: false,
         }
     }
 
@@ -353,10 +361,14 @@ impl Conn {
             }
             None => {
                 let room = self.incoming.room(pool);
-                let size = room.len();
-                let result = self.stream.read(room);
+                let size = match self.after_huge {
+                    true => room.len().min(GLIMPSE),
+                    false => room.len(),
+                };
+                let result = self.stream.read(&mut room[..size]);
                 if let Ok(n) = result {
                     self.incoming.filled(n);
+                    self.after_huge = false;
                     // A short read emptied the kernel's buffer: the next arrival is a new edge.
                     // Zero is the end of the stream and is dealt with below.
                     self.readable = n == size || n == 0 || self.hung;
@@ -496,6 +508,7 @@ impl Conn {
         let Some(mut body) = self.body.take_if(|body| body.data.len() == body.len) else {
             return Ok(None);
         };
+        self.after_huge = body.len >= HUGE;
         let Phase::Sealed(cipher) = &mut self.phase else {
             return Ok(Some((Frame::from(body.data), body.more, body.command)));
         };

@@ -555,7 +555,8 @@ impl Core {
         Err(error)
     }
 
-    /// Polls a send: `Ready` with the outcome, or the message is put back into `slot`.
+    /// Polls a send: `Ready` with the outcome, or the message stays in `slot`.
+    #[inline]
     pub(crate) fn poll_send(
         self: &Arc<Self>,
         cx: &mut TaskContext<'_>,
@@ -564,14 +565,20 @@ impl Core {
         let Some(message) = slot else {
             return Poll::Ready(Ok(()));
         };
-        let outcome = self.send_from(message, Patience::Task(cx.waker()));
-        if outcome == Err(SendErrorKind::WouldBlock) {
-            return Poll::Pending;
+        match self.send_from(message, Patience::Task(cx.waker())) {
+            Ok(()) => {
+                *slot = None;
+                Poll::Ready(Ok(()))
+            }
+            Err(SendErrorKind::WouldBlock) => Poll::Pending,
+            Err(kind) => {
+                let message = slot.take().unwrap_or_default();
+                Poll::Ready(Err(SendError::new(kind, message)))
+            }
         }
-        let message = slot.take().unwrap_or_default();
-        Poll::Ready(outcome.map_err(|kind| SendError::new(kind, message)))
     }
 
+    #[inline]
     pub(crate) fn poll_recv(
         self: &Arc<Self>,
         cx: &mut TaskContext<'_>,

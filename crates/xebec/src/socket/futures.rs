@@ -26,6 +26,7 @@ pub struct SendFuture<'a> {
 }
 
 impl<'a> SendFuture<'a> {
+    #[inline]
     pub(super) fn new(core: &'a Arc<Core>, message: Message) -> Self {
         SendFuture {
             core,
@@ -36,6 +37,7 @@ impl<'a> SendFuture<'a> {
 
 impl Future for SendFuture<'_> {
     type Output = Result<(), SendError>;
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let core = self.core;
         core.poll_send(cx, &mut self.message)
@@ -57,6 +59,7 @@ impl<'a> RecvFuture<'a> {
 
 impl Future for RecvFuture<'_> {
     type Output = Result<Message, RecvError>;
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.core.poll_recv(cx)
     }

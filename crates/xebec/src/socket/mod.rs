@@ -185,6 +185,7 @@ impl Socket {
 
     /// Sends a message from an async task, whatever its executor. Dropping the future before it
     /// is done sends nothing.
+    #[inline]
     pub fn send_async(&self, message: impl Into<Message>) -> SendFuture<'_> {
         SendFuture::new(&self.core, message.into())
     }
@@ -218,6 +219,7 @@ impl Socket {
 
     /// Receives a message in an async task, whatever its executor. Dropping the future loses no
     /// message.
+    #[inline]
     pub fn recv_async(&self) -> RecvFuture<'_> {
         RecvFuture::new(&self.core)
     }
