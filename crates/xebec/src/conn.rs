@@ -280,7 +280,7 @@ impl Conn {
         if !output.is_empty() {
             // As a chunk of its own, which is wiped when it is written: it may hold a password.
             let output = Zeroizing::new(output);
-            self.outgoing.append_shared(Bytes::from_owner(output));
+            self.outgoing.append_shared(pool, Bytes::from_owner(output));
         }
         if self.unwritten() > 0 {
             // An error is to reach the peer as well, if it can.
@@ -587,7 +587,7 @@ impl Conn {
                 Some(body) if body.len() >= LARGE => {
                     self.outgoing
                         .append(pool, |out| framing.encode(i < last, false, body.len(), out));
-                    self.outgoing.append_shared(body.clone());
+                    self.outgoing.append_shared(pool, body.clone());
                 }
                 _ => self.outgoing.append(pool, |out| {
                     framing.encode(i < last, false, frame.len(), out);
@@ -596,6 +596,30 @@ impl Conn {
             }
         }
         self.outgoing.end_message();
+    }
+
+    /// The same for a message that goes to many peers, of which most take the same bytes; it has less than
+    /// [`LARGE`] of them.
+    #[inline]
+    pub(crate) fn encode_common(&mut self, message: &Message, pool: &mut Pool) {
+        // One that is slow would have to copy it later.
+        let alike = self.framing == Framing::V2 && matches!(self.phase, Phase::Traffic);
+        if !alike || !self.writable || !message.is_data() {
+            return self.encode(message, pool);
+        }
+        pool.common.encode(|out| {
+            let last = message.len() - 1;
+            for (i, frame) in message.frames().enumerate() {
+                Framing::V2.encode(i < last, false, frame.len(), out);
+                out.extend_from_slice(frame);
+            }
+        });
+        self.outgoing.append_common(pool);
+    }
+
+    /// Has a copy of its own of what it was to send of the [common](crate::buffer::Common) bytes.
+    pub(crate) fn keep_common(&mut self, pool: &mut Pool) {
+        self.outgoing.keep_common(pool);
     }
 
     fn encode_special(&mut self, message: &Message, pool: &mut Pool) {
@@ -614,12 +638,14 @@ impl Conn {
                     // It is copied to be encrypted, and never again.
                     let mut sealed = Vec::with_capacity(len);
                     cipher.seal(more, false, frame, &mut sealed);
-                    self.outgoing.append_shared(sealed.into());
+                    self.outgoing.append_shared(pool, sealed.into());
                 }
             }
             (Kind::Data | Kind::Grouped, _) => {
                 message.frames().for_each(|frame| match frame.shared() {
-                    Some(body) if body.len() >= LARGE => self.outgoing.append_shared(body.clone()),
+                    Some(body) if body.len() >= LARGE => {
+                        self.outgoing.append_shared(pool, body.clone())
+                    }
                     _ => self
                         .outgoing
                         .append(pool, |out| out.extend_from_slice(frame)),
@@ -679,7 +705,9 @@ impl Conn {
         }
         self.owes_reply = false;
         let stream = &self.stream;
-        match self.outgoing.write(pool, |slices| stream.writev(slices)) {
+        let written = self.outgoing.write(pool, |slices| stream.writev(slices));
+        self.outgoing.keep_common(pool);
+        match written {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;

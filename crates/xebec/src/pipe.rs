@@ -21,7 +21,7 @@ use slab::Slab;
 use zmtp::{Metadata, SocketType, Version};
 
 use crate::admission::Admission;
-use crate::buffer::Pool;
+use crate::buffer::{LARGE, Pool};
 use crate::channel::{End, Far, Look};
 use crate::company::{Company, Leave};
 use crate::conn::{Broken, Conn};
@@ -280,7 +280,7 @@ impl Pipe {
     /// comes in halves of the mark, as over inproc: libzmq's programs count on it.
     fn is_below_mark(&self) -> bool {
         let queued = self.queued_out();
-        let halves = self.options.are_for_c() && self.conn().is_some_and(|conn| !conn.writable);
+        let halves = self.conn().is_some_and(|conn| !conn.writable) && self.options.are_for_c();
         let bytes = self.outq_bytes + self.conn().map_or(0, Conn::unwritten);
         queued < self.sndhwm
             && bytes < self.sndhwm_bytes
@@ -588,6 +588,27 @@ impl Pipes {
         self.carry(id, message);
     }
 
+    /// A message is to go to many: [copies](Self::send_copy) of it follow.
+    #[inline]
+    pub(crate) fn begin_copies(&mut self) {
+        if self.pool.common.len() >= 2 * self.pool.out_batch {
+            self.keep_common();
+        }
+        self.pool.common.begin();
+    }
+
+    /// Each peer has its own copy of what was common to many, of which there is too much: they are not in
+    /// step.
+    #[cold]
+    fn keep_common(&mut self) {
+        for &id in &self.dirty {
+            if let Link::Wire(conn) = &mut self.slab[id].link {
+                conn.keep_common(&mut self.pool);
+            }
+        }
+        self.pool.common.clear();
+    }
+
     /// Sends a copy of a message that goes to many.
     #[inline]
     pub(crate) fn send_copy(&mut self, id: PipeId, message: &Message) {
@@ -598,9 +619,13 @@ impl Pipes {
             && !conn.in_handshake()
             && !pipe.conflate
         {
+            let size = message.size();
             pipe.traffic.messages_out += 1;
-            pipe.traffic.bytes_out += message.size() as u64;
-            conn.encode(message, &mut self.pool);
+            pipe.traffic.bytes_out += size as u64;
+            match size < LARGE {
+                true => conn.encode_common(message, &mut self.pool),
+                false => conn.encode(message, &mut self.pool),
+            }
             self.encoded(id);
         } else {
             self.send(id, &mut message.clone());
@@ -781,6 +806,7 @@ impl Pipes {
             self.slab[id].dirty = false;
             self.flush(id);
         }
+        self.pool.common.clear();
         let now = Instant::now();
         let took = crowd.map_or(Duration::ZERO, |began| now - began);
         self.company.left(now, took);

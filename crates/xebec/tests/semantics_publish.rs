@@ -177,6 +177,45 @@ fn every_subscriber_gets_its_own() {
     }
 }
 
+/// Peers that want the same and the like of it, that have large messages in between, and that have no room
+/// at different times: what they have in common with others is theirs as if it were not.
+#[test]
+fn peers_that_are_out_of_step_get_all_that_is_theirs_in_order() {
+    const MESSAGES: usize = 20_000;
+    let topic = |i: usize| ["a", "ab", "b", "a"][i * 7 % 11 % 4];
+    let size = |i: usize| match i % 97 {
+        0 => 20_000,
+        _ => i * 37 % 1_500,
+    };
+    for transport in TRANSPORTS {
+        let context = Context::new();
+        let options = Options::default().xpub_nodrop(true).xpub_verbose(true);
+        let publisher = socket_with(&context, Xpub, options.sndhwm(300));
+        let endpoint = publisher.bind(&fresh(transport)).unwrap();
+        std::thread::scope(|scope| {
+            for prefix in ["", "", "a", "a", "ab", "b", "b", "c"] {
+                let sub = socket(&context, Sub);
+                sub.subscribe(prefix).unwrap();
+                sub.connect(&endpoint).unwrap();
+                assert_eq!(told(&publisher), format!("+{prefix}"));
+                scope.spawn(move || {
+                    for i in (0..MESSAGES).filter(|&i| topic(i).starts_with(prefix)) {
+                        let got = recv(&sub);
+                        let expected = [topic(i), &i.to_string()];
+                        assert!(got.frames().take(2).eq(expected), "{prefix}: {got:?}");
+                        assert_eq!(got.body().len(), size(i), "{prefix}: {i}");
+                    }
+                });
+            }
+            for i in 0..MESSAGES {
+                let number = i.to_string();
+                let frames = [topic(i).as_bytes(), number.as_bytes(), &vec![7; size(i)]];
+                send(&publisher, xebec::Message::from_iter(frames));
+            }
+        });
+    }
+}
+
 #[test]
 fn a_publisher_may_connect_and_a_subscriber_may_bind() {
     for transport in TRANSPORTS {

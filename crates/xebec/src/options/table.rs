@@ -28,7 +28,7 @@ use super::descriptor::ListeningFd;
 use super::filter::{AddressFilter, Property, ProxyAddress, ReconnectStop, RouterNotify};
 use super::security::Security;
 use super::value::{Fault, Field, Form, Value};
-use crate::buffer::BATCH;
+use crate::buffer::{BATCH, WRITE_BATCH};
 
 /// One option: everything there is to know about it.
 #[derive(Debug)]
@@ -693,9 +693,9 @@ option_table! {
         /// got no faster; buffers are lent while there is something in them, not held.
         "ZMQ_IN_BATCH_SIZE" 101 => in_batch_size(usize): usize = BATCH,
             { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
-        /// How many bytes to collect, at most, before they are written. The default, eight times
-        /// libzmq's, is the size from which small messages got no faster.
-        "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = BATCH,
+        /// How many bytes to collect, at most, before they are written. The default, seven times
+        /// libzmq's, fits into one segment over loopback together with the message that comes last.
+        "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = WRITE_BATCH,
             { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
         /// A socket that is already bound and listens, for the next bind to tcp, ipc or
         /// tipc, which uses it up.

@@ -171,21 +171,18 @@ pub(crate) fn nodrop_room(pipes: &mut Pipes, peers: &[PipeId]) -> Result<(), Sen
 /// Sends to all of these peers; one that is full misses it (RFC 29, 48).
 #[inline]
 pub(crate) fn fan_out(pipes: &mut Pipes, peers: &[PipeId], message: &mut Message) {
-    let Some((&last, others)) = peers.split_last() else {
-        pipes.counters.dropped.no_subscriber += 1;
-        return;
-    };
-    for &id in others {
-        if pipes.can_send(id) {
-            pipes.send_copy(id, message);
-        } else {
+    pipes.begin_copies();
+    for &id in peers {
+        if !pipes.can_send(id) {
             pipes.counters.dropped.high_water_mark += 1;
+        } else if peers.len() == 1 {
+            pipes.send(id, message);
+        } else {
+            pipes.send_copy(id, message);
         }
     }
-    if pipes.can_send(last) {
-        pipes.send(last, message);
-    } else {
-        pipes.counters.dropped.high_water_mark += 1;
+    if peers.is_empty() {
+        pipes.counters.dropped.no_subscriber += 1;
     }
 }
 

@@ -73,6 +73,7 @@ impl Subscriber {
         if self.inn.0.iter().next().is_none() {
             pipes.counters.dropped.unroutable += 1;
         }
+        pipes.begin_copies();
         for id in self.inn.0.iter() {
             if pipes.can_send(id) {
                 pipes.send_copy(id, message);

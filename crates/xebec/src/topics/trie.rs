@@ -115,8 +115,9 @@ impl<V> PrefixMap<V> {
 
     /// Whether any key is a prefix of `topic`.
     pub(crate) fn is_prefixed(&self, topic: &[u8]) -> bool {
-        self.path(topic)
-            .any(|(id, _)| self.node(id).value.is_some())
+        let ends = |id| self.node(id).value.is_some();
+        // Most subscribers that want everything say so, and the path looks a step ahead.
+        ends(ROOT) || self.path(topic).any(|(id, _)| ends(id))
     }
 
     /// Calls `visit` for every key and its value, in the order of the keys.
