@@ -9,11 +9,10 @@
 //! What lives elsewhere: how connections come and go (`links`), what a message does (`pattern`),
 //! who looks after the descriptors when (`lease`).
 
-use std::cell::RefCell;
 use std::collections::BinaryHeap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -224,13 +223,6 @@ impl<'a> Attempt<'a> {
     }
 }
 
-thread_local! {
-    /// Sockets whose output this thread left waiting for company. Before the thread sleeps in
-    /// any socket it writes them all: a program that pushes to one socket and pulls from another
-    /// should not wait for the background thread.
-    static DEFERRED: RefCell<Vec<Weak<Core>>> = const { RefCell::new(Vec::new()) };
-}
-
 impl Core {
     pub(crate) fn new(
         ctx: &Arc<Shared>,
@@ -424,7 +416,7 @@ impl Core {
             let st_mut = &mut *st;
             match attempt_it(&mut *st_mut.pattern, &mut st_mut.pipes) {
                 Ok(()) => {
-                    self.after_send(st_mut);
+                    let deferred = self.after_send(st_mut);
                     if let Some(attempt) = attempt {
                         self.done_waiting(st_mut, &attempt, true);
                         let awaited = self.signal.is_awaited();
@@ -433,6 +425,9 @@ impl Core {
                         }
                     }
                     self.part(st);
+                    if deferred {
+                        self.defer();
+                    }
                     return Ok(());
                 }
                 Err(SendErrorKind::WouldBlock) => {
@@ -640,17 +635,12 @@ impl Core {
         }
     }
 
-    /// Output that a send left behind leaves now or in company.
+    /// Output that a send left behind leaves now or in company. True if it has just begun to wait for that.
     #[inline]
-    fn after_send(self: &Arc<Self>, st: &mut State) {
-        if st.pipes.after_send() {
+    fn after_send(self: &Arc<Self>, st: &mut State) -> bool {
+        let deferred = st.pipes.after_send();
+        if deferred {
             st.start_tick();
-            DEFERRED.with_borrow_mut(|list| {
-                let me = Arc::downgrade(self);
-                if !list.iter().any(|known| known.ptr_eq(&me)) {
-                    list.push(me);
-                }
-            });
         }
         if std::mem::take(&mut st.pipes.backlog) {
             self.push_on(st);
@@ -658,6 +648,7 @@ impl Core {
         if !st.pipes.happened.is_empty() {
             self.settle(st);
         }
+        deferred
     }
 
     /// The sender is faster than the kernel. It takes the lease, so that the background thread
@@ -670,18 +661,6 @@ impl Core {
         if st.backlogged.is_multiple_of(LOOK_FOR_ROOM) {
             self.harvest(st);
         }
-    }
-
-    /// This thread is about to sleep: nothing it has sent may wait for its return. Whether anything did.
-    pub(crate) fn flush_deferred() -> bool {
-        let deferred = DEFERRED.with_borrow_mut(std::mem::take);
-        let own = |core: &Arc<Core>| core.ctx.is_own();
-        for core in deferred.iter().filter_map(Weak::upgrade).filter(own) {
-            let mut st = core.lock();
-            st.pipes.flush_dirty();
-            core.settle(&mut st);
-        }
-        !deferred.is_empty()
     }
 
     // ---- waiting ----
@@ -725,6 +704,13 @@ impl Core {
         if task.is_none() && deadline.is_some_and(|at| at <= now) {
             return (st, Some(Waited::TimedOut));
         }
+        // Before the spin: the peer that is waited for may be waiting for just that.
+        if attempt.spin_until.is_none() && self.has_deferred_elsewhere() {
+            drop(st);
+            Self::flush_deferred();
+            // Taking the lock again took in news, perhaps.
+            return (self.lock(), None);
+        }
         let budget = match task {
             Some(_) => st.options.spin.min(TASK_SPIN),
             None => st.options.spin,
@@ -755,12 +741,6 @@ impl Core {
         }
         if attempt.slept.is_none() {
             st.spin.gave_up();
-            if DEFERRED.with_borrow(|list| !list.is_empty()) {
-                drop(st);
-                Self::flush_deferred();
-                // Taking the lock again took in news, perhaps.
-                return (self.lock(), None);
-            }
         }
         st = match self.before_pause(st) {
             Ok(st) => st,
