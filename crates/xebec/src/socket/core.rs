@@ -157,6 +157,8 @@ pub(crate) struct State {
     pub(super) wired: bool,
     /// A connection had more to read than its turn allows; the background thread goes on with it.
     more: bool,
+    /// Somebody has asked the set since the last tick.
+    harvested: bool,
     /// What an event loop outside watches (ZMQ_FD), if the application has asked for it. From then on
     /// the background thread looks after the set whenever no call is under way.
     watch: Option<Arc<Wake>>,
@@ -267,6 +269,7 @@ impl Core {
                 looked: Instant::now(),
                 wired: false,
                 more: false,
+                harvested: false,
                 watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
@@ -963,6 +966,7 @@ impl Core {
         if !st.wired {
             return false;
         }
+        st.harvested = true;
         let mut events = std::mem::take(&mut st.events);
         let mut any = false;
         loop {
@@ -1200,9 +1204,12 @@ impl Serviced for Core {
         match st.lease.tick() {
             Tick::Again => {
                 // A caller that always finds something never looks for more: without this, peers
-                // that fell silent once would not be heard beside one that floods.
-                self.harvest(&mut st);
-                self.settle(&mut st);
+                // that fell silent once would not be heard beside one that floods. One that has looked
+                // needs none of this: it would only find the lock taken.
+                if !st.harvested {
+                    self.harvest(&mut st);
+                }
+                st.harvested = false;
                 if st.more {
                     self.drive_ahead(&mut st);
                 }
