@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// requests in a row writes once then, and no longer twice.)
 const BURSTS: u8 = 4;
 
+/// How soon output that waits for company leaves if nobody else writes it first.
+pub(crate) const FLUSH: Duration = Duration::from_micros(100);
+
 /// What is to be done about the output of a send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Leave {
@@ -104,9 +107,11 @@ impl Company {
         self.took = took;
     }
 
-    /// Whether a tick may write what waits, which is half of the time at most.
+    /// Whether a tick may write what waits: what began to only a moment ago is whoever's who sends it, and
+    /// writing is for half of the time at most.
     pub(crate) fn is_time(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= self.took
+        let least = if self.awaited { FLUSH } else { Duration::ZERO };
+        now.saturating_duration_since(self.since) >= least.max(self.took)
     }
 }
 
@@ -210,6 +215,18 @@ mod tests {
         sender.flush();
         assert!(sender.company.is_time(sender.now));
         assert_eq!(sender.send(100), Leave::AtOnce);
+    }
+
+    #[test]
+    fn a_tick_leaves_what_was_sent_a_moment_ago() {
+        let mut sender = Sender::new();
+        assert_eq!(sender.send(1), Leave::Later);
+        assert!(!sender.company.is_time(sender.now));
+        assert_eq!(sender.send(1), Leave::Together);
+        assert!(sender.company.is_time(sender.now + FLUSH));
+        sender.flush();
+        // What is owed besides is not kept.
+        assert!(sender.company.is_time(sender.now));
     }
 
     #[test]

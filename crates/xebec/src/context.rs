@@ -94,7 +94,11 @@ impl Shared {
 
     /// Whether the calling process made this context, rather than inherited it by a fork.
     pub(crate) fn is_own(&self) -> bool {
-        self.process == rustix::process::getpid()
+        self.belongs_to(rustix::process::getpid())
+    }
+
+    pub(crate) fn belongs_to(&self, process: Pid) -> bool {
+        self.process == process
     }
 
     pub(crate) fn max_message_size(&self) -> usize {

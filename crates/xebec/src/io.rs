@@ -17,15 +17,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slab::Slab;
 
+use crate::company::FLUSH;
 use crate::sys::{EventSet, Events, Wake};
 
 /// How often a leased socket is looked at. The design's measurements used a millisecond: long
 /// enough to cost nothing, short enough that an application that turns to other work is not
 /// missed.
 const TICK: Duration = Duration::from_millis(1);
-
-/// How soon output that waits for company leaves if nobody else writes it first.
-const FLUSH: Duration = Duration::from_micros(100);
 
 /// The token of the thread's own wake-up.
 const WAKE: u64 = u64::MAX;

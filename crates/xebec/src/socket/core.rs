@@ -9,11 +9,10 @@
 //! What lives elsewhere: how connections come and go (`links`), what a message does (`pattern`),
 //! who looks after the descriptors when (`lease`).
 
-use std::cell::RefCell;
 use std::collections::BinaryHeap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -158,6 +157,8 @@ pub(crate) struct State {
     pub(super) wired: bool,
     /// A connection had more to read than its turn allows; the background thread goes on with it.
     more: bool,
+    /// Somebody has asked the set since the last tick.
+    harvested: bool,
     /// What an event loop outside watches (ZMQ_FD), if the application has asked for it. From then on
     /// the background thread looks after the set whenever no call is under way.
     watch: Option<Arc<Wake>>,
@@ -224,13 +225,6 @@ impl<'a> Attempt<'a> {
     }
 }
 
-thread_local! {
-    /// Sockets whose output this thread left waiting for company. Before the thread sleeps in
-    /// any socket it writes them all: a program that pushes to one socket and pulls from another
-    /// should not wait for the background thread.
-    static DEFERRED: RefCell<Vec<Weak<Core>>> = const { RefCell::new(Vec::new()) };
-}
-
 impl Core {
     pub(crate) fn new(
         ctx: &Arc<Shared>,
@@ -275,6 +269,7 @@ impl Core {
                 looked: Instant::now(),
                 wired: false,
                 more: false,
+                harvested: false,
                 watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
@@ -430,7 +425,7 @@ impl Core {
             let st_mut = &mut *st;
             match attempt_it(&mut *st_mut.pattern, &mut st_mut.pipes) {
                 Ok(()) => {
-                    self.after_send(st_mut);
+                    let deferred = self.after_send(st_mut);
                     if let Some(attempt) = attempt {
                         self.done_waiting(st_mut, &attempt, true);
                         let awaited = self.signal.is_awaited();
@@ -439,6 +434,9 @@ impl Core {
                         }
                     }
                     self.part(st);
+                    if deferred {
+                        self.defer();
+                    }
                     return Ok(());
                 }
                 Err(SendErrorKind::WouldBlock) => {
@@ -651,17 +649,12 @@ impl Core {
         }
     }
 
-    /// Output that a send left behind leaves now or in company.
+    /// Output that a send left behind leaves now or in company. True if it has just begun to wait for that.
     #[inline]
-    fn after_send(self: &Arc<Self>, st: &mut State) {
-        if st.pipes.after_send() {
+    fn after_send(self: &Arc<Self>, st: &mut State) -> bool {
+        let deferred = st.pipes.after_send();
+        if deferred {
             st.start_tick();
-            DEFERRED.with_borrow_mut(|list| {
-                let me = Arc::downgrade(self);
-                if !list.iter().any(|known| known.ptr_eq(&me)) {
-                    list.push(me);
-                }
-            });
         }
         if std::mem::take(&mut st.pipes.backlog) {
             self.push_on(st);
@@ -669,6 +662,7 @@ impl Core {
         if !st.pipes.happened.is_empty() {
             self.settle(st);
         }
+        deferred
     }
 
     /// The sender is faster than the kernel. It takes the lease, so that the background thread
@@ -681,18 +675,6 @@ impl Core {
         if st.backlogged.is_multiple_of(LOOK_FOR_ROOM) {
             self.harvest(st);
         }
-    }
-
-    /// This thread is about to sleep: nothing it has sent may wait for its return. Whether anything did.
-    pub(crate) fn flush_deferred() -> bool {
-        let deferred = DEFERRED.with_borrow_mut(std::mem::take);
-        let own = |core: &Arc<Core>| core.ctx.is_own();
-        for core in deferred.iter().filter_map(Weak::upgrade).filter(own) {
-            let mut st = core.lock();
-            st.pipes.flush_dirty();
-            core.settle(&mut st);
-        }
-        !deferred.is_empty()
     }
 
     // ---- waiting ----
@@ -736,6 +718,13 @@ impl Core {
         if task.is_none() && deadline.is_some_and(|at| at <= now) {
             return (st, Some(Waited::TimedOut));
         }
+        // Before the spin: the peer that is waited for may be waiting for just that.
+        if attempt.spin_until.is_none() && self.has_deferred_elsewhere() {
+            drop(st);
+            Self::flush_deferred();
+            // Taking the lock again took in news, perhaps.
+            return (self.lock(), None);
+        }
         let budget = match task {
             Some(_) => st.options.spin.min(TASK_SPIN),
             None => st.options.spin,
@@ -766,12 +755,6 @@ impl Core {
         }
         if attempt.slept.is_none() {
             st.spin.gave_up();
-            if DEFERRED.with_borrow(|list| !list.is_empty()) {
-                drop(st);
-                Self::flush_deferred();
-                // Taking the lock again took in news, perhaps.
-                return (self.lock(), None);
-            }
         }
         st = match self.before_pause(st) {
             Ok(st) => st,
@@ -994,6 +977,7 @@ impl Core {
         if !st.wired {
             return false;
         }
+        st.harvested = true;
         let mut events = std::mem::take(&mut st.events);
         let mut any = false;
         loop {
@@ -1231,9 +1215,12 @@ impl Serviced for Core {
         match st.lease.tick() {
             Tick::Again => {
                 // A caller that always finds something never looks for more: without this, peers
-                // that fell silent once would not be heard beside one that floods.
-                self.harvest(&mut st);
-                self.settle(&mut st);
+                // that fell silent once would not be heard beside one that floods. One that has looked
+                // needs none of this: it would only find the lock taken.
+                if !st.harvested {
+                    self.harvest(&mut st);
+                }
+                st.harvested = false;
                 if st.more {
                     self.drive_ahead(&mut st);
                 }

@@ -4,6 +4,7 @@
 //! All are thin: what they do is done by the engine in `core` and `links`.
 
 mod core;
+mod deferred;
 mod dial;
 mod endings;
 mod foreign;

@@ -116,6 +116,8 @@ struct State {
     taken: usize,
     /// The last drive left something: it reads a bounded number of messages at a time.
     more: bool,
+    /// Somebody has asked the set since the last tick.
+    harvested: bool,
 }
 
 struct Socket {
@@ -182,6 +184,7 @@ impl Socket {
                 queue: 0,
                 taken: 0,
                 more: false,
+                harvested: false,
             }),
             inbox: Mutex::new(0),
             flaw,
@@ -480,6 +483,7 @@ impl Socket {
     // ---- driving ----
 
     fn harvest(&self, st: &mut State) -> bool {
+        st.harvested = true;
         let (readable, writable) = self.os.change(|kernel| {
             let report = (kernel.readable, kernel.writable);
             (kernel.readable, kernel.writable) = (false, false);
@@ -539,7 +543,10 @@ impl Socket {
         self.prune_unread(&mut st);
         match st.lease.tick() {
             Tick::Again => {
-                self.harvest(&mut st);
+                if !st.harvested {
+                    self.harvest(&mut st);
+                }
+                st.harvested = false;
                 if st.more {
                     self.drive_ahead(&mut st);
                 }
