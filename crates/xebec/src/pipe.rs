@@ -715,7 +715,8 @@ impl Pipes {
         }
         let pipe = &mut self.slab[id];
         if pipe.outq.is_empty() {
-            pipe.outq.shrink_to(64);
+            let keep = if pipe.has_output() { 64 } else { 0 };
+            pipe.outq.shrink_to(keep);
         }
         pipe.queued_out() < before
     }

@@ -299,6 +299,7 @@ impl Core {
                     self.set.remove(&stream);
                 }
                 dialer.stage = Stage::Up;
+                dialer.addresses = Vec::new().into_iter();
                 let (pipe, text) = (dialer.pipe, dialer.endpoint.to_string());
                 st.monitors.tell(|| {
                     Event::new(EventKind::Connected, &text)
