@@ -184,8 +184,7 @@ impl Conn {
             framing: Framing::V2,
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
-            // The set reports what is there already. A thread that connects so leaves the handshake to
-            // the background thread, where peers that connect one after the other come up in turn.
+            // The set reports what is there already.
             readable: false,
             writable: true,
             hung: false,
@@ -233,9 +232,11 @@ impl Conn {
         self.outgoing.messages()
     }
 
-    /// Takes the handshake as far as it goes.
+    /// Takes the handshake as far as it goes. Once it is done, its last word is still to be flushed.
     pub(crate) fn shake(&mut self, pool: &mut Pool) -> Result<Shaken, Broken> {
         loop {
+            // Before this side speaks: what the peer has said already may be answered by the same write.
+            let more = self.readable && self.fill(pool)?;
             let Phase::Handshake(handshake) = &mut self.phase else {
                 return Ok(Shaken::Waits);
             };
@@ -247,7 +248,7 @@ impl Conn {
             if let Some(shaken) = self.progressed(progress, pool)? {
                 return Ok(shaken);
             }
-            if !self.readable || !self.fill(pool)? {
+            if !more {
                 self.incoming.rest(pool);
                 return Ok(Shaken::Waits);
             }
@@ -282,7 +283,11 @@ impl Conn {
             let output = Zeroizing::new(output);
             self.outgoing.append_shared(pool, Bytes::from_owner(output));
         }
-        if self.unwritten() > 0 {
+        // The last word leaves together with what is sent next.
+        let over = progress
+            .as_ref()
+            .is_ok_and(|progress| progress.peer.is_some());
+        if self.unwritten() > 0 && !over {
             // An error is to reach the peer as well, if it can.
             let flushed = self.flush(pool);
             if progress.is_ok() {

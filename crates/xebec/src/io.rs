@@ -5,8 +5,7 @@
 //! its own lock while it works on a socket; a socket may take that lock while it holds its own.
 //! Lock order: socket, then thread.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -46,8 +45,9 @@ pub(crate) struct IoThread {
 }
 
 struct State {
-    sockets: Slab<Arc<dyn Serviced>>,
-    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    sockets: Slab<Entry>,
+    /// When sockets want to be called, by their tokens. Invariant: an element for each `Entry::due`.
+    timers: BTreeSet<(Instant, usize)>,
     ticking: Vec<usize>,
     /// When the thread will look at timers and ticks next, if it sleeps. Written by the thread
     /// before it sleeps; a socket that needs it earlier sets the wake-up.
@@ -56,9 +56,14 @@ struct State {
     stop: bool,
 }
 
+struct Entry {
+    socket: Arc<dyn Serviced>,
+    due: Option<Instant>,
+}
+
 impl State {
     fn deadline(&self) -> Option<Instant> {
-        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let timer = self.timers.first().map(|(at, _)| *at);
         match (timer, self.next_tick) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -77,7 +82,7 @@ impl IoThread {
             wake: Wake::new()?,
             state: Mutex::new(State {
                 sockets: Slab::new(),
-                timers: BinaryHeap::new(),
+                timers: BTreeSet::new(),
                 ticking: Vec::new(),
                 asleep_until: None,
                 next_tick: None,
@@ -116,7 +121,8 @@ impl IoThread {
         socket: Arc<dyn Serviced>,
         set: BorrowedFd<'_>,
     ) -> io::Result<u64> {
-        let token = self.state.lock().sockets.insert(socket) as u64;
+        let entry = Entry { socket, due: None };
+        let token = self.state.lock().sockets.insert(entry) as u64;
         self.set.add_level(set, token).inspect_err(|_| {
             self.state.lock().sockets.remove(token as usize);
         })?;
@@ -127,9 +133,12 @@ impl IoThread {
         self.set.remove(set);
         let mut state = self.state.lock();
         state.ticking.retain(|&ticking| ticking as u64 != token);
-        let socket = state.sockets.try_remove(token as usize);
+        let entry = state.sockets.try_remove(token as usize);
+        if let Some(at) = entry.as_ref().and_then(|entry| entry.due) {
+            state.timers.remove(&(at, token as usize));
+        }
         drop(state);
-        drop(socket);
+        drop(entry);
     }
 
     pub(crate) fn arm(&self, token: u64, set: BorrowedFd<'_>, on: bool) {
@@ -137,10 +146,22 @@ impl IoThread {
         let _ = self.set.arm(set, token, on);
     }
 
+    /// Has the socket's timers looked at then, if not before: each time it is asked for anew.
     pub(crate) fn schedule(&self, token: u64, at: Instant) {
-        let mut state = self.state.lock();
-        state.timers.push(Reverse((at, token as usize)));
-        self.wake_before(&mut state, at);
+        let mut guard = self.state.lock();
+        let (state, token) = (&mut *guard, token as usize);
+        let Some(entry) = state.sockets.get_mut(token) else {
+            return;
+        };
+        if let Some(before) = entry.due {
+            if before <= at {
+                return;
+            }
+            state.timers.remove(&(before, token));
+        }
+        entry.due = Some(at);
+        state.timers.insert((at, token));
+        self.wake_before(state, at);
     }
 
     /// Ticks for a socket that was leased or has output waiting.
@@ -198,22 +219,28 @@ impl IoThread {
     }
 
     fn socket(&self, token: usize) -> Option<Arc<dyn Serviced>> {
-        self.state.lock().sockets.get(token).cloned()
+        let state = self.state.lock();
+        state.sockets.get(token).map(|entry| entry.socket.clone())
     }
 
     fn run_timers(&self) {
         let now = Instant::now();
         loop {
             let due = {
-                let mut state = self.state.lock();
-                match state.timers.peek() {
-                    Some(Reverse((at, _))) if *at <= now => state.timers.pop(),
-                    _ => return,
+                let mut guard = self.state.lock();
+                let state = &mut *guard;
+                match state.timers.pop_first() {
+                    Some((at, token)) if at <= now => state.sockets.get_mut(token).map(|entry| {
+                        entry.due = None;
+                        entry.socket.clone()
+                    }),
+                    later => {
+                        state.timers.extend(later);
+                        return;
+                    }
                 }
             };
-            if let Some(Reverse((_, token))) = due
-                && let Some(socket) = self.socket(token)
-            {
+            if let Some(socket) = due {
                 socket.on_timer(now);
             }
         }
@@ -229,7 +256,7 @@ impl IoThread {
             let ticking = std::mem::take(&mut state.ticking);
             ticking
                 .into_iter()
-                .filter_map(|token| Some((token, state.sockets.get(token)?.clone())))
+                .filter_map(|token| Some((token, state.sockets.get(token)?.socket.clone())))
                 .collect()
         };
         let mut again = Vec::new();
@@ -245,5 +272,40 @@ impl IoThread {
             }
         }
         state.next_tick = (!state.ticking.is_empty()).then(|| Instant::now() + TICK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Serviced for Nobody {
+        fn service(self: Arc<Self>) {}
+        fn on_timer(self: Arc<Self>, _now: Instant) {}
+        fn tick(self: Arc<Self>) -> bool {
+            false
+        }
+    }
+
+    /// A socket for each of many requests left as many timers, and the thread woke up for each.
+    #[test]
+    fn the_earliest_time_counts_and_goes_with_its_socket() {
+        let (thread, handle) = IoThread::start("test".to_owned(), || Ok(())).expect("a thread");
+        let set = EventSet::new().expect("a set");
+        let set = std::os::fd::AsFd::as_fd(&set);
+        let token = thread.register(Arc::new(Nobody), set).expect("its place");
+        let hour = |hours: u64| Instant::now() + Duration::from_secs(3600 * hours);
+        let earliest = hour(2);
+        for at in [hour(3), earliest, hour(4)] {
+            thread.schedule(token, at);
+        }
+        assert_eq!(thread.state.lock().deadline(), Some(earliest));
+        assert_eq!(thread.state.lock().timers.len(), 1);
+        thread.deregister(token, set);
+        assert_eq!(thread.state.lock().deadline(), None);
+        thread.stop();
+        handle.join().expect("it ends");
     }
 }

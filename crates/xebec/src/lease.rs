@@ -9,6 +9,9 @@
 //! This is the pure decision; the socket carries it out under its lock. `tests/model.rs` checks
 //! that no packet is left with nobody looking.
 
+/// After so many calls in a row a caller is expected to come again.
+const EXPECTED: u8 = 3;
+
 /// The state of one socket's lease, kept under the socket's lock.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -19,6 +22,8 @@ pub(crate) struct Lease {
     visited: bool,
     /// Whether the background thread ticks for this socket.
     ticking: bool,
+    /// Calls in a row, as far as they matter.
+    calls: u8,
 }
 
 /// What the background thread is to do after a tick.
@@ -41,6 +46,7 @@ impl Lease {
             inside: 0,
             visited: false,
             ticking: false,
+            calls: 0,
         }
     }
 
@@ -65,6 +71,18 @@ impl Lease {
     pub(crate) fn leave(&mut self) {
         self.inside -= 1;
         self.visited = true;
+    }
+
+    /// A caller is done with its call, after a short wait. Whether it is expected to be back soon.
+    #[must_use]
+    pub(crate) fn is_expected(&mut self) -> bool {
+        self.calls = EXPECTED.min(self.calls + 1);
+        self.calls == EXPECTED
+    }
+
+    /// It came back after a long time, or not at all.
+    pub(crate) fn missed(&mut self) {
+        self.calls = 0;
     }
 
     /// A caller is done with its call and expects to be back soon. True if the background thread
@@ -108,6 +126,7 @@ impl Lease {
         };
         if tick == Tick::TakeBack {
             self.armed = true;
+            self.missed();
         }
         self.ticking = tick == Tick::Again;
         tick
@@ -129,6 +148,25 @@ mod tests {
         assert_eq!(lease.tick(), Tick::Again);
         assert_eq!(lease.tick(), Tick::TakeBack);
         assert!(lease.is_armed() && !lease.is_ticking());
+    }
+
+    #[test]
+    fn a_caller_is_expected_once_it_has_come_a_few_times() {
+        let mut lease = Lease::new();
+        let mut expected = |lost: fn(&mut Lease)| {
+            lost(&mut lease);
+            [(); 4].map(|()| lease.is_expected())
+        };
+        let from_the_third_call = [false, false, true, true];
+        assert_eq!(expected(|_| {}), from_the_third_call);
+        assert_eq!(expected(|_| {}), [true; 4]);
+        assert_eq!(expected(Lease::missed), from_the_third_call);
+        let taken_back = |lease: &mut Lease| {
+            assert!(lease.take() && lease.keep());
+            assert_eq!(lease.tick(), Tick::Again);
+            assert_eq!(lease.tick(), Tick::TakeBack);
+        };
+        assert_eq!(expected(taken_back), from_the_third_call);
     }
 
     #[test]

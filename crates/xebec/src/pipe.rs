@@ -684,7 +684,9 @@ impl Pipes {
                     pipe.outq_bytes = pipe.outq.iter().map(Message::size).sum();
                     self.counters.dropped.conflated += (before - pipe.outq.len()) as u64;
                 }
-                self.backlog |= matches!(pipe.link, Link::Wire(_));
+                // Nothing but its peer's answer ends a handshake: who is to write for it must not be
+                // told to wait for this caller.
+                self.backlog |= matches!(&pipe.link, Link::Wire(conn) if !conn.in_handshake());
                 pipe.outq_bytes += message.size();
                 pipe.outq.push_back(std::mem::take(message));
             }
@@ -738,7 +740,8 @@ impl Pipes {
         }
         let pipe = &mut self.slab[id];
         if pipe.outq.is_empty() {
-            pipe.outq.shrink_to(64);
+            let keep = if pipe.has_output() { 64 } else { 0 };
+            pipe.outq.shrink_to(keep);
         }
         pipe.queued_out() < before
     }

@@ -258,6 +258,10 @@ fn each_bad_answer_is_told_and_tried_again() {
             let mut asker = proxy.0.accept();
             read(&mut asker, 3);
             asker.write(answer);
+            if !user.is_empty() && answer.starts_with(b"\x05\x02") {
+                // The login: unread, it would have the system reset the connection.
+                read(&mut asker, 5);
+            }
             drop(asker);
             let cause = failure(&monitor);
             assert!(cause.contains(expected), "{answer:?}: {cause}");

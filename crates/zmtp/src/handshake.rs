@@ -16,6 +16,11 @@
 //! FF ........ 7F, then 3 or more       3, 1, mechanism, ..., READY      minor, mechanism, ..., READY
 //! ```
 //!
+//! Under NULL our READY follows our greeting at once, without a look at the peer's mechanism, which
+//! saves a trip to and fro: it says nothing that any peer would not be told that asks for NULL, and one that
+//! has another mechanism stops at the greeting. Where the peer's address is to be judged, READY waits for the
+//! verdict.
+//!
 //! Each state knows how many octets it needs before it can take a step; they are collected in one
 //! buffer that never exceeds [`MAX_HANDSHAKE_COMMAND`] and a header, and only grows with what has
 //! arrived. No time limit is kept here but that of CURVE's cookie, by the clock of the caller
@@ -140,8 +145,8 @@ enum State {
         version: Version,
         socket_type: Option<SocketType>,
     },
-    /// The rest of a ZMTP 3.x greeting.
-    Greeting,
+    /// The rest of a ZMTP 3.x greeting. Our side of the mechanism may have begun.
+    Greeting { begun: Option<Next> },
     /// A command of the mechanism.
     Mechanism { version: Version, running: Running },
     /// The verdict on the peer's credentials.
@@ -338,7 +343,7 @@ impl Handshake {
                 version,
                 socket_type,
             } => return self.identity(version, socket_type),
-            State::Greeting => return self.greeting(),
+            State::Greeting { begun } => return self.greeting(begun),
             State::Mechanism { version, running } => return self.command(version, running),
             State::Verdict { .. } => unreachable!("no octets are taken before the verdict"),
             State::Over(error) => return Err(error),
@@ -370,7 +375,9 @@ impl Handshake {
                 .extend_from_slice(&self.local.mechanism.padded_name());
             self.output.push(u8::from(self.local.mechanism.is_server()));
             self.output.extend_from_slice(&[0; 31]);
-            return Ok(State::Greeting);
+            let at_once = self.local.mechanism == Mechanism::Null && !self.local.authenticate;
+            let begun = at_once.then(|| self.start_mechanism()).transpose()?;
+            return Ok(State::Greeting { begun });
         }
         self.allow_old_peer()?;
         self.output.push(type_octet_of(self.local.socket_type));
@@ -430,8 +437,16 @@ impl Handshake {
         }))
     }
 
-    /// The 64 octets are complete: starts the mechanism.
-    fn greeting(&mut self) -> Result<Step, HandshakeError> {
+    fn start_mechanism(&mut self) -> Result<Next, HandshakeError> {
+        let ready = self.local.ready();
+        let ready = ready.map_err(HandshakeError::LocalProperties)?;
+        let (authenticate, random) = (self.local.authenticate, &mut self.random);
+        let mechanism = &self.local.mechanism;
+        mechanism.start(ready, authenticate, random, &mut self.output)
+    }
+
+    /// The 64 octets are complete: starts the mechanism, unless it has `begun`.
+    fn greeting(&mut self, begun: Option<Next>) -> Result<Step, HandshakeError> {
         let name = &self.pending[MECHANISM_AT..MECHANISM_AT + NAME_LEN];
         if name != self.local.mechanism.padded_name() {
             let end = name
@@ -449,16 +464,11 @@ impl Handshake {
             _ => Version::V3_1,
         };
         self.pending.clear();
-        let ready = self
-            .local
-            .ready()
-            .map_err(HandshakeError::LocalProperties)?;
         let version = peer.min(self.local.max_version);
-        let authenticate = self.local.authenticate;
-        let next =
-            self.local
-                .mechanism
-                .start(ready, authenticate, &mut self.random, &mut self.output)?;
+        let next = match begun {
+            Some(next) => next,
+            None => self.start_mechanism()?,
+        };
         self.enter(version, next)
     }
 
@@ -536,7 +546,7 @@ impl State {
             Self::Signature => Ok(SIGNATURE_LEN),
             Self::Revision => Ok(REVISION_AT + 1),
             Self::TypeOctet { .. } => Ok(REVISION_AT + 2),
-            Self::Greeting => Ok(GREETING_LEN),
+            Self::Greeting { .. } => Ok(GREETING_LEN),
             Self::Identity { version, .. } => {
                 frame_needs(version.framing(), pending, MAX_ROUTING_ID, |len| {
                     HandshakeError::RoutingIdTooLong { len }

@@ -65,6 +65,8 @@ impl Metadata {
             properties.push((name.into(), Bytes::copy_from_slice(value)));
             input = rest;
         }
+        // They are kept for as long as the connection, mostly one or two.
+        properties.shrink_to_fit();
         Ok(Self { properties })
     }
 

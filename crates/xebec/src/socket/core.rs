@@ -204,6 +204,15 @@ impl<'a> Attempt<'a> {
         self.may_wait() && self.deadline().is_none_or(|at| Instant::now() < at)
     }
 
+    /// Something came. If that is not all that it waits for, more follows soon, most likely: a handshake is
+    /// a conversation. So it may spin anew.
+    fn came(&mut self, spin: &mut Spin) {
+        let until = self.spin_until.take();
+        if until.is_some_and(|until| Instant::now() < until) {
+            spin.succeeded();
+        }
+    }
+
     fn may_wait(&self) -> bool {
         match self.patience {
             Patience::None | Patience::Task(_) => false,
@@ -692,6 +701,7 @@ impl Core {
         st.pipes.flush_dirty();
         if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
+            attempt.came(&mut st.spin);
             // There may be news without end: whoever else wants the lock gets it now.
             MutexGuard::bump(&mut st);
             if !std::mem::replace(&mut attempt.tried, true) || attempt.has_time() {
@@ -753,9 +763,7 @@ impl Core {
                 Err(st) => (st, None),
             };
         }
-        if attempt.slept.is_none() {
-            st.spin.gave_up();
-        }
+        st.spin.gave_up();
         st = match self.before_pause(st) {
             Ok(st) => st,
             Err(st) => return (st, None),
@@ -782,7 +790,9 @@ impl Core {
         st.lease.leave();
         match waited {
             Waited::Ready => {
-                self.harvest(&mut st);
+                if self.harvest(&mut st) {
+                    attempt.came(&mut st.spin);
+                }
                 self.settle(&mut st);
                 (st, None)
             }
@@ -833,7 +843,9 @@ impl Core {
         let long = attempt
             .slept
             .is_some_and(|since| since.elapsed() > Duration::from_millis(1));
-        if success && !long {
+        if long {
+            st.lease.missed();
+        } else if success && st.lease.is_expected() {
             return self.come_again(st);
         }
         self.let_go(st);
@@ -841,7 +853,7 @@ impl Core {
 
     /// The caller does not know when it will be back. Who looks after the set then is told of
     /// what arrives, but not of what was reported before and is still to be read.
-    fn let_go(&self, st: &mut State) {
+    pub(super) fn let_go(&self, st: &mut State) {
         st.pipes.prune_unread();
         if st.watch.is_some() {
             if st.pipes.unread_len() > 0 {
@@ -1003,7 +1015,7 @@ impl Core {
     fn on_ready(self: &Arc<Self>, st: &mut State, token: Token, ready: Ready) {
         match token {
             Token::Listener(index) => self.accept(st, index),
-            Token::Dialer(index, generation) => self.dialed(st, index, generation),
+            Token::Dialer(index, generation) => self.dialed(st, index, generation, true),
             // No descriptor has such a token.
             Token::Inquiry(..) => {}
             Token::Pipe(id, generation) => {

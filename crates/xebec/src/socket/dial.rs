@@ -125,7 +125,7 @@ impl Core {
             self.settle(st);
         }
         if st.pipes.contains(pipe) {
-            self.dial(st, dialer);
+            self.dial_here(st, dialer);
         }
         let number = st.pattern.number(pipe);
         self.settle(st);
@@ -136,6 +136,18 @@ impl Core {
             self.signal.raise();
         }
         Ok(number)
+    }
+
+    /// The first attempt, by who asked for it. A new connection is reported writable: that is not to wake
+    /// the background thread, which would get in the way of the caller's next call. (With a new socket for
+    /// each request the two fought for the lock in every handshake.)
+    fn dial_here(self: &Arc<Self>, st: &mut State, index: usize) {
+        if st.lease.take() {
+            self.arm(st, false);
+        }
+        self.dial(st, index);
+        self.harvest(st);
+        self.let_go(st);
     }
 
     /// Begins an attempt to connect: finds the addresses.
@@ -229,18 +241,27 @@ impl Core {
         let generation = st.generation;
         let dialer = &mut st.dialers[index];
         dialer.generation = generation;
-        let watched = self
-            .set
-            .add_edge(&connecting, Token::Dialer(index, generation).encode());
         let proxied = connecting.is_proxied();
         dialer.stage = Stage::Connecting(connecting);
-        if let Err(error) = watched {
-            dialer.cause = error.to_string();
-            return self.dial_later(st, index);
-        }
         let (text, pipe) = (dialer.endpoint.to_string(), dialer.pipe);
         st.monitors
             .tell(|| Event::new(EventKind::ConnectDelayed, &text).value(IN_PROGRESS));
+        // It may have been decided at once: ipc always is, and tcp within the machine.
+        self.dialed(st, index, generation, false);
+        let Some(dialer) = st.dialers.get_mut(index) else {
+            return;
+        };
+        if dialer.generation != generation {
+            return;
+        }
+        let Stage::Connecting(connecting) = &dialer.stage else {
+            return;
+        };
+        let token = Token::Dialer(index, generation).encode();
+        if let Err(error) = self.set.add_edge(connecting, token) {
+            dialer.cause = error.to_string();
+            return self.dial_later(st, index);
+        }
         let options = &st.pipes.pipe(pipe).options;
         // The system limits the time to connect, and nobody that of a proxy that says nothing.
         let proxy_limit = options.handshake_ivl.filter(|_| proxied);
@@ -251,12 +272,16 @@ impl Core {
                 Alarm::ConnectTimeout(index, generation),
             );
         }
-        // It may have been decided at once (ipc always is).
-        self.dialed(st, index, generation);
     }
 
-    /// The descriptor of an attempt has news.
-    pub(super) fn dialed(self: &Arc<Self>, st: &mut State, index: usize, generation: u32) {
+    /// The descriptor of an attempt has news, or is new and not `watched` yet.
+    pub(super) fn dialed(
+        self: &Arc<Self>,
+        st: &mut State,
+        index: usize,
+        generation: u32,
+        watched: bool,
+    ) {
         let Some(dialer) = st
             .dialers
             .get_mut(index)
@@ -270,8 +295,11 @@ impl Core {
         match connecting.finish() {
             Ok(None) => {}
             Ok(Some(stream)) => {
-                self.set.remove(&stream);
+                if watched {
+                    self.set.remove(&stream);
+                }
                 dialer.stage = Stage::Up;
+                dialer.addresses = Vec::new().into_iter();
                 let (pipe, text) = (dialer.pipe, dialer.endpoint.to_string());
                 st.monitors.tell(|| {
                     Event::new(EventKind::Connected, &text)
@@ -405,6 +433,21 @@ mod tests {
     fn nobody() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("bound")
+    }
+
+    /// With a lease it would come a tick or two late, at each end: the first message took 2.5 ms.
+    #[test]
+    fn a_sender_leaves_the_handshake_to_the_background_thread_at_once() {
+        let context = Context::new();
+        let options = Options::new().linger(Duration::ZERO);
+        let push = Push::with_options(&context, options).expect("a socket");
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = silent.local_addr().expect("bound");
+        push.connect(&format!("tcp://{address}")).expect("connect");
+        let _peer = silent.accept().expect("connected");
+        push.send("first").expect("it queues");
+        let core = push.as_socket().core();
+        assert!(core.lock().lease.is_armed());
     }
 
     /// Names with several addresses are rare on a machine that tests run on: what the resolver

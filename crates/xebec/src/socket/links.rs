@@ -249,14 +249,18 @@ impl Core {
         }
         let options = st.pipes.pipe(id).options.clone();
         let raw = self.kind == SocketType::Stream || options.router_raw;
-        let conn = if raw {
+        let mut conn = if raw {
             Conn::raw(stream)
         } else {
             let limit = options.maxmsgsize.unwrap_or(usize::MAX);
             let limit = limit.min(self.ctx.max_message_size());
             Conn::zmtp(stream, local(self.kind, &options), limit as u64)
         };
-        st.pipes.pipe_mut(id).link = Link::Wire(Box::new(conn));
+        let pipe = st.pipes.pipe_mut(id);
+        // Both sides speak at once: the peer may have done so, and its first words are answered together
+        // with ours then.
+        conn.readable = !raw;
+        pipe.link = Link::Wire(Box::new(conn));
         if raw {
             return self.established(st, id, None);
         }
@@ -337,6 +341,8 @@ impl Core {
             self.attach(st, id);
         }
         if st.pipes.has_failed(id) {
+            // It was not let join, and is to learn that from a peer that it knows.
+            st.pipes.flush(id);
             return;
         }
         st.pattern.connected(&mut st.pipes, id);
@@ -457,9 +463,9 @@ fn local(kind: SocketType, options: &Options) -> Local {
 /// Why a connection is not accepted, if one of the accept filters is against it.
 fn refusal(options: &Options, stream: &Stream) -> Option<&'static str> {
     if stream.kind() == Kind::Tcp {
-        let (filters, address) = (&options.tcp_accept_filter, stream.peer_ip());
+        let filters = &options.tcp_accept_filter;
         let listed = |address| filters.iter().any(|filter| filter.contains(address));
-        let accepted = filters.is_empty() || address.is_some_and(listed);
+        let accepted = filters.is_empty() || stream.peer_ip().is_some_and(listed);
         return (!accepted).then_some("TCP_ACCEPT_FILTER does not list the peer's address");
     }
     if stream.kind() != Kind::Ipc {

@@ -91,6 +91,7 @@ mod tests {
         assert!(!spin.budget(BUDGET).is_zero());
         assert_eq!(Spin::new(1).budget(BUDGET), Duration::ZERO);
     }
+
     /// How often it spins in so many waits, where one spin in `every` pays.
     fn spins_where_one_pays(every: usize, waits: usize) -> usize {
         let (mut spin, mut spun) = (Spin::new(2), 0);

@@ -62,7 +62,8 @@ impl Core {
     }
 
     pub(super) fn run_timers(self: &Arc<Self>, st: &mut State, now: Instant) {
-        st.scheduled.take_if(|at| *at <= now);
+        // Nothing is asked for any more: the thread may have been asked for less than a timer.
+        st.scheduled = None;
         while st.timers.peek().is_some_and(|timer| timer.at <= now) {
             if let Some(timer) = st.timers.pop() {
                 self.on_alarm(st, timer.what, now);

@@ -391,7 +391,9 @@ impl Socket {
 
     fn done_waiting(&self, st: &mut State, attempt: &Attempt<'_>, success: bool) {
         let long = attempt.slept && !self.busy;
-        if success && !long {
+        if long {
+            st.lease.missed();
+        } else if success && st.lease.is_expected() {
             return self.come_again(st);
         }
         self.let_go(st);
@@ -636,7 +638,14 @@ struct World {
 }
 
 impl World {
+    /// Callers that expect to be back soon have been here before.
     fn new(flaw: Flaw, busy: bool) -> Self {
+        let world = Self::of_newcomers(flaw, busy);
+        while busy && !world.socket.state.lock().lease.is_expected() {}
+        world
+    }
+
+    fn of_newcomers(flaw: Flaw, busy: bool) -> Self {
         let socket = Socket::new(flaw, busy);
         let background = {
             let socket = socket.clone();
@@ -710,6 +719,9 @@ models! {
     busy_receiver(3) a_busy_receiver_is_missed_when_it_stays_away {
         a_tick_that_takes_a_lease_back_arms_the_set = ForgetsToArm: "nobody looks"
     }
+    newcomer(3) a_busy_receiver_that_is_new_leaves_the_rest_to_the_background_thread {
+        a_newcomer_that_leaves_a_batch_half_read_comes_again = GivesBackUnread: "left unread"
+    }
     nobody(3) the_background_thread_reads_all_while_nobody_is_there {
         a_drive_that_leaves_something_is_followed_by_a_tick = ForgetsTheRest: "left unread"
     }
@@ -754,6 +766,15 @@ fn receiver(flaw: Flaw) {
 
 fn busy_receiver(flaw: Flaw) {
     let world = World::new(flaw, true);
+    let caller = world.spawn(|socket| assert!(socket.call(Want::Message, waiting(0))));
+    world.socket.deliver(1);
+    world.socket.deliver(1);
+    caller.join().unwrap();
+    world.end(2);
+}
+
+fn newcomer(flaw: Flaw) {
+    let world = World::of_newcomers(flaw, true);
     let caller = world.spawn(|socket| assert!(socket.call(Want::Message, waiting(0))));
     world.socket.deliver(1);
     world.socket.deliver(1);

@@ -156,6 +156,7 @@ impl Mechanism {
 }
 
 /// Where a step of a mechanism leads.
+#[derive(Debug)]
 pub(crate) enum Next {
     /// The peer's next command is due.
     Await(Running),
@@ -166,6 +167,7 @@ pub(crate) enum Next {
 }
 
 /// The end of a mechanism.
+#[derive(Debug)]
 pub(crate) struct Done {
     /// The peer's properties.
     pub(crate) metadata: Metadata,

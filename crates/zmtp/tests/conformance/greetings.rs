@@ -10,6 +10,7 @@ use zmtp::{
     MetadataError, Peer, SocketType, Version,
 };
 
+use crate::security::judging;
 use crate::{at_most, local};
 
 const SIG: &[u8] = b"\xff\0\0\0\0\0\0\0\x01\x7f";
@@ -124,9 +125,10 @@ cases! {
     any_odd_tenth_octet: local(Req, b""), [b"\xff\0\0\0\0\0\0\0\x01\x01"] => [SIG, b"\x03"], Ok(None);
 
     // ZMTP 3.x, up to READY.
-    v3_greeting: local(Req, b""), [SIG, b"\x03"] => [SIG, b"\x03\x01", NULL, REST], Ok(None);
-    v3_greeting_as_3_0: at_most(V3_0, local(Req, b"")), [SIG, b"\x03"] => [SIG, b"\x03\0", NULL, REST], Ok(None);
-    v3_no_ready_before_the_whole_greeting: local(Rep, b""), [SIG, b"\x03\x01", NULL, REST[..31]] => [SIG, b"\x03\x01", NULL, REST], Ok(None);
+    v3_greeting: local(Req, b""), [SIG, b"\x03"] => [SIG, b"\x03\x01", NULL, REST, REQ_READY], Ok(None);
+    v3_greeting_as_3_0: at_most(V3_0, local(Req, b"")), [SIG, b"\x03"] => [SIG, b"\x03\0", NULL, REST, REQ_READY], Ok(None);
+    v3_no_ready_before_the_verdict: judging(local(Rep, b"")), [SIG, b"\x03\x01", NULL, REST[..31]] => [SIG, b"\x03\x01", NULL, REST], Ok(None);
+    v3_part_of_greeting: local(Rep, b""), [SIG, b"\x03\x01", NULL, REST[..31]] => [SIG, b"\x03\x01", NULL, REST, REP_READY], Ok(None);
     v3_ready_rep: local(Rep, b"abc"), [SIG, b"\x03\x01", NULL, REST] => [SIG[..8], b"\x04\x7f\x03\x01", NULL, REST, REP_READY], Ok(None);
     v3_ready_req: local(Req, b""), [SIG, b"\x03\x01", NULL, REST] => [SIG, b"\x03\x01", NULL, REST, REQ_READY], Ok(None);
     v3_ready_router: local(Router, b"R"), [SIG, b"\x03\x01", NULL, REST] => [SIG[..8], b"\x02\x7f\x03\x01", NULL, REST, b"\x04\x2a\x05READY\x0bSocket-Type\0\0\0\x06ROUTER\x08Identity\0\0\0\x01R"], Ok(None);
@@ -147,8 +149,8 @@ cases! {
     v3_socket_type_untold: local(Rep, b""), [SIG, b"\x03\x01", NULL, REST, b"\x04\x06\x05READY"] => [SIG, b"\x03\x01", NULL, REST, REP_READY], Ok(Some((V3_1, None, b"")));
 
     // ZMTP 3.x, refused.
-    v3_plain: local(Rep, b""), [SIG, b"\x03\x01", PLAIN, REST] => [SIG, b"\x03\x01", NULL, REST], Err(HandshakeError::MechanismMismatch { local: "NULL", peer: "PLAIN".into() });
-    v3_null_with_suffix: local(Rep, b""), [SIG, b"\x03\x01", b"NULL\0X\0\0\0\0\0\0\0\0\0\0\0\0\0\0", REST] => [SIG, b"\x03\x01", NULL, REST], Err(HandshakeError::MechanismMismatch { local: "NULL", peer: "NULL".into() });
+    v3_plain: local(Rep, b""), [SIG, b"\x03\x01", PLAIN, REST] => [SIG, b"\x03\x01", NULL, REST, REP_READY], Err(HandshakeError::MechanismMismatch { local: "NULL", peer: "PLAIN".into() });
+    v3_null_with_suffix: local(Rep, b""), [SIG, b"\x03\x01", b"NULL\0X\0\0\0\0\0\0\0\0\0\0\0\0\0\0", REST] => [SIG, b"\x03\x01", NULL, REST, REP_READY], Err(HandshakeError::MechanismMismatch { local: "NULL", peer: "NULL".into() });
     v3_incompatible: local(Pub, b""), [SIG, b"\x03\x01", NULL, REST, REQ_READY] => [SIG, b"\x03\x01", NULL, REST, b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03PUB", b"\x04\x1d\x05ERROR\x16PUB-cannot-talk-to-REQ"], Err(HandshakeError::IncompatibleSocketType { local: Pub, peer: Req });
     v3_unknown_type: local(Rep, b""), [SIG, b"\x03\x01", NULL, REST, b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03req"] => [SIG, b"\x03\x01", NULL, REST, REP_READY, b"\x04\x1a\x05ERROR\x13unknown-socket-type"], Err(HandshakeError::UnknownSocketType { peer: "req".into() });
     v3_error: local(Rep, b""), [SIG, b"\x03\x01", NULL, REST, b"\x04\x0c\x05ERROR\x05go\x1baw"] => [SIG, b"\x03\x01", NULL, REST, REP_READY], Err(HandshakeError::PeerError { reason: "go\\x1baw".into() });
@@ -224,10 +226,10 @@ fn each_part_is_sent_as_soon_as_it_may_be() {
     assert_eq!(step(b""), (10, false));
     assert_eq!(step(&SIG[..9]), (0, false));
     assert_eq!(step(&SIG[9..]), (1, false));
-    assert_eq!(step(b"\x03"), (53, false));
+    assert_eq!(step(b"\x03"), (53 + REP_READY.len(), false));
     assert_eq!(step(b"\x01"), (0, false));
     assert_eq!(step(NULL), (0, false));
-    assert_eq!(step(REST), (REP_READY.len(), false));
+    assert_eq!(step(REST), (0, false));
     assert_eq!(step(&REQ_READY[..5]), (0, false));
     assert_eq!(step(&REQ_READY[5..]), (0, true));
 }
