@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use common::{Ended, Scratch, Xebec, run, start};
 use rustix::process::Signal;
@@ -40,12 +41,18 @@ fn served(at: &str, set: &[String]) {
 }
 
 /// One that is not let in, and is patient enough for the broker to say so: a handshake of CURVE takes its time
-/// on a busy machine, and a call that is over ends it.
+/// on a busy machine, and a call that is over ends it. If the broker does not say so, what either knows is told.
 fn denied(broker: &mut Xebec, at: &str, set: &[String]) -> String {
     let args = ["call", "echo", "hello", "--timeout", "1m"];
     let call = start(&with(&args, at, set));
-    let denied = broker.says("event=denied");
-    assert!(call.interrupted().stdout.is_empty());
+    let said = catch_unwind(AssertUnwindSafe(|| broker.says("event=denied")));
+    let call = call.interrupted();
+    let Ok(denied) = said else {
+        broker.signal(Signal::USR1);
+        let counted = broker.says("security allowed=");
+        panic!("{call:?}; the broker: {counted}");
+    };
+    assert!(call.stdout.is_empty());
     denied
 }
 

@@ -216,6 +216,25 @@ fn peers_that_are_out_of_step_get_all_that_is_theirs_in_order() {
     }
 }
 
+/// Where nothing but its own messages, which wait for company, has taken the room: it writes them, and no
+/// other end has to say so.
+#[test]
+fn a_publisher_that_waits_for_room_finds_what_it_makes_itself() {
+    for transport in TRANSPORTS {
+        let context = Context::new();
+        let mut options = Options::default().xpub_nodrop(true).xpub_verbose(true);
+        options.set_text("spin", "off").unwrap();
+        let publisher = socket_with(&context, Xpub, options.sndhwm(10));
+        let sub = socket_with(&context, Sub, Options::default().rcvhwm(0));
+        sub.subscribe("").unwrap();
+        sub.connect(&publisher.bind(&fresh(transport)).unwrap())
+            .unwrap();
+        assert_eq!(told(&publisher), "+");
+        (0..1000).for_each(|_| send(&publisher, "one of many"));
+        (0..1000).for_each(|_| assert_eq!(recv(&sub).body(), "one of many"));
+    }
+}
+
 #[test]
 fn a_publisher_may_connect_and_a_subscriber_may_bind() {
     for transport in TRANSPORTS {

@@ -698,6 +698,7 @@ impl Core {
         if st.watch.is_some() {
             self.signal.rearm();
         }
+        let writes = st.pipes.is_dirty();
         st.pipes.flush_dirty();
         if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
@@ -727,6 +728,11 @@ impl Core {
         let now = Instant::now();
         if task.is_none() && deadline.is_some_and(|at| at <= now) {
             return (st, Some(Waited::TimedOut));
+        }
+        if writes {
+            // It may have been all that took the room that a sender waits for: the kernel tells nothing of
+            // what it took at once.
+            return (st, None);
         }
         // Before the spin: the peer that is waited for may be waiting for just that.
         if attempt.spin_until.is_none() && self.has_deferred_elsewhere() {
