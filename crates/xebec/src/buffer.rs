@@ -487,6 +487,19 @@ mod tests {
         }
     }
 
+    /// Writes to `got`, which takes at most `budget` bytes.
+    fn write(outgoing: &mut Outgoing, pool: &mut Pool, got: &mut Vec<u8>, mut budget: usize) {
+        let _ = outgoing.write(pool, |slices| {
+            let before = got.len();
+            for slice in slices {
+                let n = slice.len().min(budget);
+                got.extend_from_slice(&slice[..n]);
+                budget -= n;
+            }
+            Ok(got.len() - before)
+        });
+    }
+
     proptest! {
         /// Whatever the sizes and however short the writes: the bytes arrive in order, and a
         /// message counts as gone exactly when its last byte is.
@@ -501,16 +514,8 @@ mod tests {
                 if shared { outgoing.append_shared(&mut pool, body.into()) } else { outgoing.append(&mut pool, |out| out.extend_from_slice(&body)) }
                 outgoing.end_message();
                 ends.push(expected.len());
-                let mut budget = steps.next().unwrap();
-                let _ = outgoing.write(&mut pool, |slices| {
-                    let before = got.len();
-                    for slice in slices {
-                        let n = slice.len().min(budget);
-                        got.extend_from_slice(&slice[..n]);
-                        budget -= n;
-                    }
-                    Ok(got.len() - before)
-                });
+                let budget = steps.next().unwrap();
+                write(&mut outgoing, &mut pool, &mut got, budget);
                 prop_assert_eq!(outgoing.messages(), ends.iter().filter(|&&end| end > got.len()).count());
                 prop_assert_eq!(outgoing.len(), expected.len() - got.len());
             }
@@ -535,17 +540,8 @@ mod tests {
         }
 
         /// Writes at most so much; then nothing of what is common is left.
-        fn write(&mut self, pool: &mut Pool, mut budget: usize) {
-            let got = &mut self.got;
-            let _ = self.outgoing.write(pool, |slices| {
-                let before = got.len();
-                for slice in slices {
-                    let n = slice.len().min(budget);
-                    got.extend_from_slice(&slice[..n]);
-                    budget -= n;
-                }
-                Ok(got.len() - before)
-            });
+        fn write(&mut self, pool: &mut Pool, budget: usize) {
+            write(&mut self.outgoing, pool, &mut self.got, budget);
             self.outgoing.keep_common(pool);
         }
     }
