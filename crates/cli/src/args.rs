@@ -252,7 +252,7 @@ pub(crate) struct Endpoints {
 #[command(next_help_heading = "Socket")]
 pub(crate) struct SocketFlags {
     /// Set a socket option by its name, such as sndhwm=10 (repeatable); `help` lists them. A key may
-    /// be in a file: curve_secretkey=@FILE
+    /// be in a file: curve_secretkey=@FILE (and one that begins with @ itself is written with @@)
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
     /// The routing id that a ROUTER knows this socket by, as text or 0x and hexadecimal digits
@@ -619,7 +619,7 @@ pub(crate) struct Majordomo {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) mdp: Mdp,
     /// Set a socket option by its name, such as plain_username=ann (repeatable); `help` lists them. A key
-    /// may be in a file: curve_secretkey=@FILE
+    /// may be in a file: curve_secretkey=@FILE (and one that begins with @ itself is written with @@)
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
 }

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use common::{Scratch, run, start};
+use common::{Scratch, command, run, spawn, start};
 
 const ANY: &str = "tcp://127.0.0.1:*";
 
@@ -89,4 +89,32 @@ fn a_wrong_key_is_not_shown() {
     );
     let said = run(&["req", ANY, "--set", "curve_secretkey=@/no/such/file"], "").failed(2);
     assert!(said.contains("/no/such/file"), "{said}");
+    // A key that begins with `@` looks like the name of a file, which is not there.
+    let key = format!("@{}", "k".repeat(39));
+    let said = run(
+        &["req", ANY, "--set", &format!("curve_secretkey={key}")],
+        "",
+    )
+    .failed(2);
+    assert!(said.contains("@@") && !said.contains("kkk"), "{said}");
+}
+
+/// With the `@`, names of files that are 39 letters long have the form of a key. One was used as a key then,
+/// without a word.
+#[test]
+fn a_file_is_a_file_however_long_its_name() {
+    let folder = Scratch::folder("lengths");
+    let name = "k".repeat(39);
+    fs::write(folder.file(&name), "no key").unwrap();
+    let req = |set: &str| {
+        let mut req = command(&["req", ANY, "--set", set]);
+        req.current_dir(folder.path());
+        let mut req = spawn(req);
+        req.end_input();
+        req.wait()
+    };
+    let said = req(&format!("curve_secretkey=@{name}")).failed(2);
+    assert!(said.contains("curve_secretkey"), "{said}");
+    // What begins with two is a key that begins with one.
+    req(&format!("curve_serverkey=@@{name}")).ok();
 }

@@ -47,18 +47,25 @@ pub(super) fn assign(
     })
 }
 
-/// The value, from a file if it is a key's `@FILE`. (A key may begin with `@` itself.)
+/// The value, from a file if it is a key's `@FILE`. A key that begins with `@` itself is written with two: what
+/// is one letter shorter than a key may be the name of a file as well, and is never taken for the other.
 fn key_file<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Stop> {
     let is_key = Options::spec(name).is_ok_and(|row| row.form == Form::Key);
-    match value.strip_prefix('@') {
-        Some(file) if is_key && value.parse::<PublicKey>().is_err() => {
-            let text = fs::read_to_string(file);
-            let text =
-                text.map_err(|error| Stop::Usage(format!("--set {name}=@{file}: {error}")))?;
-            Ok(text.trim().to_owned().into())
-        }
-        _ => Ok(value.into()),
+    let Some(file) = value.strip_prefix('@').filter(|_| is_key) else {
+        return Ok(value.into());
+    };
+    if file.starts_with('@') {
+        return Ok(file.into());
     }
+    let text = fs::read_to_string(file).map_err(|error| {
+        // It may be a secret.
+        let (file, remedy) = match value.parse::<PublicKey>() {
+            Ok(_) => ("...", "; a key that begins with @ is written with @@"),
+            Err(_) => (file, ""),
+        };
+        Stop::Usage(format!("--set {name}=@{file}: {error}{remedy}"))
+    })?;
+    Ok(text.trim().to_owned().into())
 }
 
 /// The option that `name` is probably meant to be.
