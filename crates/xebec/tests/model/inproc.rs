@@ -203,6 +203,7 @@ fn what_is_held_back_arrives_as_well() {
 #[test]
 fn a_listener_hears_every_message() {
     check(2, || stream(3, usize::MAX, 2, Flaw::None));
+    check(2, || stream(3, usize::MAX, 3, Flaw::None));
 }
 
 #[test]
