@@ -1128,7 +1128,8 @@ impl State {
     }
 
     /// Hands what a pipe brings to a pattern that takes it as it comes; for at most a turn: if
-    /// that was not all, the pipe stays unread.
+    /// that was not all, the pipe stays unread, and the background thread goes on with it. Who is here may have
+    /// come for no more than a look.
     pub(super) fn consume(&mut self, id: PipeId) {
         let mut turn = 0;
         let mut message = Message::new();
@@ -1145,7 +1146,9 @@ impl State {
             }
             turn += 1;
             if turn >= AT_ONCE && self.pipes.pipe(id).conn().is_some() {
-                return self.pipes.mark_unread(id);
+                self.pipes.mark_unread(id);
+                self.more = true;
+                return self.start_tick();
             }
         }
     }
@@ -1258,5 +1261,56 @@ impl Serviced for Core {
                 again
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::Context;
+
+    /// What a SUB with so many topics says first: greeting, READY, subscriptions.
+    fn subscriber(topics: usize) -> Vec<u8> {
+        let mut words = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL".to_vec();
+        words.resize(64, 0);
+        words.extend(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB");
+        for topic in 0..topics {
+            words.extend(format!("\0\x06\x01{topic:05}").bytes());
+        }
+        words
+    }
+
+    /// Whoever looks at the descriptors takes a connection's turn of what there is. The rest was nobody's where
+    /// that was a look before a send, or at the number of topics.
+    #[test]
+    fn subscriptions_beyond_a_turn_arrive_whoever_looked() {
+        const TOPICS: usize = 5 * AT_ONCE;
+        let context = Context::new();
+        let at = |bound: String| TcpStream::connect(bound.trim_start_matches("tcp://")).unwrap();
+        let other = context.socket(SocketType::Pull).unwrap();
+        let publisher = context.socket(SocketType::Pub).unwrap();
+        let door = other.bind("tcp://127.0.0.1:*").unwrap();
+        let bound = publisher.bind("tcp://127.0.0.1:*").unwrap();
+        // The background thread has to wait for the other socket's lock.
+        let held = other.core().lock_for_link();
+        let _knocking = at(door);
+        let mut peer = at(bound);
+        peer.write_all(&subscriber(TOPICS)).unwrap();
+        let begun = Instant::now();
+        let known = |topics| {
+            while publisher.topics() < Some(topics) {
+                assert!(
+                    begun.elapsed() < Duration::from_secs(20),
+                    "{:?}",
+                    publisher.topics()
+                );
+            }
+        };
+        known(AT_ONCE);
+        drop(held);
+        known(TOPICS);
     }
 }
