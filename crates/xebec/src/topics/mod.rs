@@ -10,11 +10,13 @@
 //!   fanned out in a time that depends on its topic's length and on who gets it, never on how many
 //!   topics there are; and the topics of each peer, so that its departure costs only what it had.
 //!
-//! Both hold a million topics in well under 100 MB and are safe against hostile ones: see `trie`.
+//! Both hold a million topics in well under 100 MB, give memory back when topics go, and are safe
+//! against hostile ones: see `trie`.
 //! Sockets, pipes and messages do not belong here: a peer is a number.
 
 mod arena;
-mod children;
+mod node;
+mod runs;
 mod subscribers;
 mod trie;
 

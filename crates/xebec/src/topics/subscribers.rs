@@ -1,13 +1,12 @@
 //! Who is subscribed to what: the book of PUB and XPUB.
 //!
-//! Each topic knows its peers and each peer the topics it has, as nodes of the trie, which keep
-//! their ids for as long as they hold a value. So a message finds its receivers by its topic alone,
+//! Each topic knows its peers and each peer the topics it has, by their ids in the trie. So a message finds its receivers by its topic alone,
 //! and a peer that goes away costs only what it had subscribed to.
 
 use std::collections::{HashMap, HashSet};
 
 use super::arena::Arena;
-use super::trie::{NodeId, PrefixMap};
+use super::trie::{KeyId, PrefixMap};
 
 /// The peers of each topic.
 #[derive(Debug)]
@@ -15,9 +14,9 @@ pub(crate) struct Subscribers {
     topics: PrefixMap<Peers>,
     /// The peers of topics with more than one, sorted.
     many: Arena<Vec<u32>>,
-    /// Invariant: a peer's set holds a node exactly if that node's value holds the peer; no set is
-    /// empty.
-    of_peer: HashMap<u32, HashSet<NodeId>>,
+    /// Invariant: a peer's set holds a topic exactly if that topic's value holds the peer; no set
+    /// is empty.
+    of_peer: HashMap<u32, HashSet<KeyId>>,
 }
 
 /// What became of a cancelled subscription.
@@ -58,24 +57,22 @@ impl Subscribers {
     /// subscription of the same peer to the same topic changes nothing.
     pub(crate) fn subscribe(&mut self, topic: &[u8], peer: usize) -> bool {
         let peer = short(peer);
-        let id = self.topics.node_for(topic);
-        let slot = self.topics.slot(id);
-        let first = slot.is_none();
-        *slot = Some(match *slot {
-            None => Peers::One(peer),
-            Some(Peers::One(other)) if other == peer => Peers::One(peer),
-            Some(Peers::One(other)) => {
+        let (id, first) = self.topics.id_or_insert_with(topic, || Peers::One(peer));
+        let peers = self.topics.at_mut(id);
+        let peers = peers.expect("a subscribed topic has a set of peers");
+        match *peers {
+            Peers::One(other) if other == peer => {}
+            Peers::One(other) => {
                 let both = vec![other.min(peer), other.max(peer)];
-                Peers::Many(self.many.insert(both))
+                *peers = Peers::Many(self.many.insert(both));
             }
-            Some(Peers::Many(place)) => {
+            Peers::Many(place) => {
                 let peers = &mut self.many[place];
                 if let Err(at) = peers.binary_search(&peer) {
                     peers.insert(at, peer);
                 }
-                Peers::Many(place)
             }
-        });
+        }
         self.of_peer.entry(peer).or_default().insert(id);
         first
     }
@@ -134,9 +131,9 @@ impl Subscribers {
         }
     }
 
-    /// Takes a peer out of the set at a node: whether it is the only one, which is left for the
-    /// caller to remove together with the node.
-    fn take_from(&mut self, id: NodeId, peer: u32) -> bool {
+    /// Takes a peer out of the set of a topic: whether it is the only one, which is left for the
+    /// caller to remove together with the topic.
+    fn take_from(&mut self, id: KeyId, peer: u32) -> bool {
         let slot = self.topics.at_mut(id);
         let slot = slot.expect("a subscribed topic has a set of peers");
         let Peers::Many(place) = *slot else {
@@ -162,7 +159,7 @@ impl Subscribers {
         self.topics.heap_bytes()
             + self.many.heap_bytes()
             + many.sum::<usize>()
-            + buckets(self.of_peer.capacity()) * (1 + size_of::<(u32, HashSet<NodeId>)>())
+            + buckets(self.of_peer.capacity()) * (1 + size_of::<(u32, HashSet<KeyId>)>())
             + sets.map(|set| buckets(set.capacity()) * 5).sum::<usize>()
     }
 }

@@ -2,73 +2,63 @@
 //! this topic?
 //!
 //! A path-compressed trie (radix tree). Its nodes live in one arena and refer to each other by
-//! index: nothing here recurses, so that neither a topic of a megabyte nor a chain of a million
+//! number: nothing here recurses, so that neither a topic of a megabyte nor a chain of a million
 //! nested topics can exhaust a stack, also when the map is dropped.
 //!
-//! * A lookup in a large map waits for memory, so a node with its label takes half a line of the
-//!   processor's cache, and a list of children seldom more than one line (see `children`).
+//! * A lookup in a large map waits for memory, so a step looks at one line of the processor's cache:
+//!   a node tells by itself which of its children is the next (see `node`), and where that is,
+//!   since they are neighbours (see `runs`). So nodes move as their parent's other children come
+//!   and go, each time at most 256 of them with 256 children each, and far fewer on average.
+//! * What removed keys leave behind is cleared up once it is half of all nodes.
 //! * A label is at most [`LONGEST_LABEL`] bytes; a longer stretch is a chain of nodes. This bounds
 //!   what a split or a merge copies, whoever chooses the topics.
-//! * A node that holds a value keeps its [`NodeId`] until that value is removed, whatever is split
-//!   or merged around it. [`Subscribers`](super::Subscribers) relies on it.
+//! * A key keeps its [`KeyId`] until it is removed, wherever its node moves.
+//!   [`Subscribers`](super::Subscribers) relies on it.
 //!
 //! What the values mean does not belong here.
 
+use std::cmp::Reverse;
 use std::fmt;
+use std::mem;
 
 use super::arena::Arena;
-use super::children::{Children, Families};
+use super::node::{Aside, NONE, Node};
+use super::runs::{Runs, Size};
 
-/// A node's place in the arena.
+/// A key, for as long as it is in the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct NodeId(u32);
+pub(super) struct KeyId(u32);
 
-const ROOT: NodeId = NodeId(0);
+const ROOT: u32 = 0;
 const LONGEST_LABEL: usize = 255;
-/// With this much inside, a node takes 32 bytes and most labels need no allocation.
-const LABEL_INSIDE: usize = 10;
 
 /// A map from byte strings to `V`, ordered, with queries by prefix.
+///
+/// Invariant: a node other than the root has a key or a child; one without key has more than one
+/// child, or its label and its child's are too long for one label.
 pub(crate) struct PrefixMap<V> {
     /// Invariant: the root comes first.
-    nodes: Arena<Node<V>>,
-    families: Families,
-    /// The labels that are too long for their nodes.
-    labels: Arena<Box<[u8]>>,
+    nodes: Runs<Node>,
+    aside: Aside,
+    keys: Arena<Key<V>>,
     len: usize,
 }
 
-/// Invariant: a node other than the root has a value or a child; one without value has more than
-/// one child, or its label and its child's are too long for one label.
-// So aligned, it is within one line.
-#[repr(align(32))]
-struct Node<V> {
-    /// The bytes from the parent to here; empty only in the root.
-    label: Label,
-    children: Children,
+/// What belongs to a key, which stays while its node moves.
+struct Key<V> {
     value: Option<V>,
-    parent: NodeId,
-}
-
-#[derive(Clone, Copy)]
-enum Label {
-    Inside {
-        len: u8,
-        bytes: [u8; LABEL_INSIDE],
-    },
-    /// In [`PrefixMap::labels`].
-    Outside(u32),
+    node: u32,
 }
 
 impl<V> PrefixMap<V> {
     /// An empty map.
     pub(crate) fn new() -> Self {
-        let mut nodes = Arena::new();
-        nodes.insert(Node::default());
+        let mut nodes = Runs::new();
+        nodes.take(Size::of(1));
         PrefixMap {
             nodes,
-            families: Families::new(),
-            labels: Arena::new(),
+            aside: Aside::new(),
+            keys: Arena::new(),
             len: 0,
         }
     }
@@ -81,20 +71,19 @@ impl<V> PrefixMap<V> {
     /// The value of exactly this key.
     #[cfg(test)]
     pub(crate) fn get(&self, key: &[u8]) -> Option<&V> {
-        self.node(self.find(key)?).value.as_ref()
+        self.keys[self.find(key)?.0].value.as_ref()
     }
 
     /// The value of exactly this key, to change it.
     pub(crate) fn get_mut(&mut self, key: &[u8]) -> Option<&mut V> {
         let id = self.find(key)?;
-        self.node_mut(id).value.as_mut()
+        self.at_mut(id)
     }
 
     /// The value of this key, which is first made by `make` if the key is new.
     pub(crate) fn entry_or_insert_with(&mut self, key: &[u8], make: impl FnOnce() -> V) -> &mut V {
-        let id = self.node_for(key);
-        let value = self.slot(id);
-        value.get_or_insert_with(make)
+        let (id, _) = self.id_or_insert_with(key, make);
+        self.at_mut(id).expect("a key has a value")
     }
 
     /// Removes the key; its value, if there was one.
@@ -106,18 +95,22 @@ impl<V> PrefixMap<V> {
     /// Calls `visit` for every key that is a prefix of `topic`, shortest first, the empty key and
     /// `topic` itself included. The time depends on the topic's length, not on the number of keys.
     pub(crate) fn for_each_prefix_of(&self, topic: &[u8], mut visit: impl FnMut(&V)) {
-        for (id, _) in self.path(topic) {
-            if let Some(value) = &self.node(id).value {
-                visit(value);
+        self.walk(topic, |node, _| {
+            if node.key != NONE {
+                self.keys[node.key].value.iter().for_each(&mut visit);
             }
-        }
+            true
+        });
     }
 
     /// Whether any key is a prefix of `topic`.
     pub(crate) fn is_prefixed(&self, topic: &[u8]) -> bool {
-        let ends = |id| self.node(id).value.is_some();
-        // Most subscribers that want everything say so, and the path looks a step ahead.
-        ends(ROOT) || self.path(topic).any(|(id, _)| ends(id))
+        let mut found = false;
+        self.walk(topic, |node, _| {
+            found = node.key != NONE;
+            !found
+        });
+        found
     }
 
     /// Calls `visit` for every key and its value, in the order of the keys.
@@ -125,29 +118,121 @@ impl<V> PrefixMap<V> {
         let mut key = Vec::new();
         // What is still to be visited, with the length of the parent's key.
         let mut ahead = vec![(ROOT, 0)];
-        while let Some((id, parent_len)) = ahead.pop() {
-            let node = self.node(id);
+        while let Some((at, parent_len)) = ahead.pop() {
+            let node = &self.nodes[at];
             key.truncate(parent_len);
-            key.extend_from_slice(self.label(id));
-            if let Some(value) = &node.value {
+            key.extend_from_slice(self.label(at));
+            if node.key != NONE
+                && let Some(value) = &self.keys[node.key].value
+            {
                 visit(&key, value);
             }
-            let children = self.families.iter(&node.children).rev();
-            ahead.extend(children.map(|child| (NodeId(child), key.len())));
+            let first = ahead.len();
+            ahead.extend(node.places().map(|child| (child, key.len())));
+            ahead[first..].sort_unstable_by_key(|&(child, _)| Reverse(self.label(child)[0]));
         }
     }
 }
 
-/// Access by node, for what is built on top.
+/// Access by id, for what is built on top.
 impl<V> PrefixMap<V> {
-    /// The node of this key, made if there is none. Its value must be filled before anything else
-    /// is done to the map, through [`PrefixMap::slot`].
-    pub(super) fn node_for(&mut self, key: &[u8]) -> NodeId {
-        let (mut id, mut rest) = (ROOT, key);
+    /// The id of this key, and whether it is new: then `make` makes its value.
+    pub(super) fn id_or_insert_with(
+        &mut self,
+        key: &[u8],
+        make: impl FnOnce() -> V,
+    ) -> (KeyId, bool) {
+        self.tidy();
+        let at = self.place_for(key);
+        let node = &mut self.nodes[at];
+        let new = node.key == NONE;
+        if new {
+            node.key = self.keys.insert(Key {
+                value: Some(make()),
+                node: at,
+            });
+            self.len += 1;
+        }
+        (KeyId(node.key), new)
+    }
+
+    /// The id of exactly this key.
+    pub(super) fn find(&self, key: &[u8]) -> Option<KeyId> {
+        let mut found = NONE;
+        self.walk(key, |node, rest| {
+            if rest.is_empty() {
+                found = node.key;
+            }
+            true
+        });
+        (found != NONE).then_some(KeyId(found))
+    }
+
+    /// The value of a key.
+    pub(super) fn at_mut(&mut self, id: KeyId) -> Option<&mut V> {
+        self.keys[id.0].value.as_mut()
+    }
+
+    /// The bytes of a key.
+    pub(super) fn key_at(&self, id: KeyId) -> Vec<u8> {
+        let mut at = self.keys[id.0].node;
+        let mut reversed = Vec::new();
+        while at != ROOT {
+            reversed.extend(self.label(at).iter().rev());
+            at = self.nodes[at].parent;
+        }
+        reversed.reverse();
+        reversed
+    }
+
+    /// Removes a key, and the nodes that are of no use without it.
+    pub(super) fn remove_at(&mut self, id: KeyId) -> Option<V> {
+        let Key { value, node } = self.keys.remove(id.0);
+        self.nodes[node].key = NONE;
+        self.len -= 1;
+        if self.len == 0 {
+            *self = Self::new();
+        } else {
+            self.prune(node);
+            self.tidy();
+        }
+        value
+    }
+
+    /// Calls `visit` for the nodes that lead to prefixes of `topic`, from the root on, each with
+    /// what is left of the topic, as long as it returns true.
+    #[inline]
+    fn walk(&self, topic: &[u8], mut visit: impl FnMut(&Node, &[u8]) -> bool) {
+        let (mut node, mut rest) = (&self.nodes[ROOT], topic);
+        while visit(node, rest) {
+            let next = rest
+                .first()
+                .and_then(|&byte| node.candidate(byte, &self.aside));
+            let Some(child) = next else { return };
+            node = &self.nodes[child];
+            let Some(len) = node.matches(rest, &self.aside) else {
+                return;
+            };
+            rest = &rest[len..];
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.nodes.heap_bytes() + self.aside.heap_bytes() + self.keys.heap_bytes()
+    }
+}
+
+/// The shape of the tree.
+impl<V> PrefixMap<V> {
+    /// The node of this key, made if there is none. It must get a key before anything else is done
+    /// to the map.
+    fn place_for(&mut self, key: &[u8]) -> u32 {
+        let (mut at, mut rest) = (ROOT, key);
         while let Some(&byte) = rest.first() {
             let taken;
-            (id, taken) = match self.child(id, byte) {
-                None => self.append(id, &rest[..rest.len().min(LONGEST_LABEL)]),
+            (at, taken) = match self.child(at, byte) {
+                None => self.append(at, &rest[..rest.len().min(LONGEST_LABEL)]),
                 Some(child) => {
                     let label = self.label(child);
                     match common_prefix(label, rest) {
@@ -158,182 +243,157 @@ impl<V> PrefixMap<V> {
             };
             rest = &rest[taken..];
         }
-        id
+        at
     }
 
-    /// The place for the value of a node without one, or its value. Counts a new key.
-    pub(super) fn slot(&mut self, id: NodeId) -> &mut Option<V> {
-        self.len += usize::from(self.node(id).value.is_none());
-        &mut self.node_mut(id).value
+    fn label(&self, at: u32) -> &[u8] {
+        self.nodes[at].label(&self.aside)
     }
 
-    /// The node of exactly this key, if it exists. It need not hold a value.
-    pub(super) fn find(&self, key: &[u8]) -> Option<NodeId> {
-        let (id, taken) = self.path(key).last()?;
-        (taken == key.len()).then_some(id)
-    }
-
-    /// The value at a node.
-    pub(super) fn at_mut(&mut self, id: NodeId) -> Option<&mut V> {
-        self.node_mut(id).value.as_mut()
-    }
-
-    /// The key of a node.
-    pub(super) fn key_at(&self, mut id: NodeId) -> Vec<u8> {
-        let mut reversed = Vec::new();
-        while id != ROOT {
-            reversed.extend(self.label(id).iter().rev());
-            id = self.node(id).parent;
-        }
-        reversed.reverse();
-        reversed
-    }
-
-    /// Removes the value at a node, and the nodes that are of no use without it.
-    pub(super) fn remove_at(&mut self, id: NodeId) -> Option<V> {
-        let value = self.node_mut(id).value.take()?;
-        self.len -= 1;
-        if self.len == 0 {
-            *self = Self::new();
-        } else {
-            self.prune(id);
-        }
-        Some(value)
-    }
-
-    /// The nodes whose keys are prefixes of `topic`, with or without a value, from the root on,
-    /// each with the length of its key.
-    fn path<'a>(&'a self, topic: &'a [u8]) -> impl Iterator<Item = (NodeId, usize)> + 'a {
-        std::iter::successors(Some((ROOT, 0)), move |&(id, taken)| {
-            let rest = &topic[taken..];
-            let child = self.child(id, *rest.first()?)?;
-            let label = self.label(child);
-            // Its first byte is the one by which it was found, and often the only one.
-            (label.len() == 1 || rest.starts_with(label)).then(|| (child, taken + label.len()))
-        })
-    }
-
-    #[cfg(test)]
-    pub(super) fn heap_bytes(&self) -> usize {
-        let labels = self.labels.iter().map(|label| label.len());
-        self.nodes.heap_bytes()
-            + self.families.heap_bytes()
-            + self.labels.heap_bytes()
-            + labels.sum::<usize>()
-    }
-}
-
-/// The shape of the tree.
-impl<V> PrefixMap<V> {
-    fn node(&self, id: NodeId) -> &Node<V> {
-        &self.nodes[id.0]
-    }
-
-    fn node_mut(&mut self, id: NodeId) -> &mut Node<V> {
-        &mut self.nodes[id.0]
-    }
-
-    fn label(&self, id: NodeId) -> &[u8] {
-        match &self.node(id).label {
-            Label::Inside { len, bytes } => &bytes[..usize::from(*len)],
-            Label::Outside(place) => &self.labels[*place],
-        }
-    }
-
-    fn set_label(&mut self, id: NodeId, label: &[u8]) {
+    fn set_label(&mut self, at: u32, label: &[u8]) {
         debug_assert!(label.len() <= LONGEST_LABEL);
-        if let Label::Outside(place) = self.node(id).label {
-            self.labels.remove(place);
-        }
-        self.node_mut(id).label = if label.len() > LABEL_INSIDE {
-            Label::Outside(self.labels.insert(label.into()))
-        } else {
-            let mut bytes = [0; LABEL_INSIDE];
-            bytes[..label.len()].copy_from_slice(label);
-            let len = label.len() as u8;
-            Label::Inside { len, bytes }
-        };
+        self.nodes[at].set_label(label, &mut self.aside);
     }
 
-    fn child(&self, id: NodeId, byte: u8) -> Option<NodeId> {
-        let children = self.node(id).children;
-        self.families.find(children, byte).map(NodeId)
-    }
-
-    fn only_child(&self, id: NodeId) -> Option<NodeId> {
-        self.families.only(self.node(id).children).map(NodeId)
-    }
-
-    fn set_child(&mut self, parent: NodeId, byte: u8, child: NodeId) {
-        let children = &mut self.nodes[parent.0].children;
-        self.families.set(children, byte, child.0);
+    fn child(&self, at: u32, byte: u8) -> Option<u32> {
+        let child = self.nodes[at].candidate(byte, &self.aside);
+        child.filter(|&child| self.label(child)[0] == byte)
     }
 
     /// A new leaf below `parent`, and the length of its label.
-    fn append(&mut self, parent: NodeId, label: &[u8]) -> (NodeId, usize) {
-        let id = NodeId(self.nodes.insert(Node::default()));
-        self.node_mut(id).parent = parent;
-        self.set_label(id, label);
-        self.set_child(parent, label[0], id);
-        (id, label.len())
+    fn append(&mut self, parent: u32, label: &[u8]) -> (u32, usize) {
+        let node = &self.nodes[parent];
+        if node.len() == node.size().room() {
+            self.resize(parent, Size::of(node.len() + 1));
+        }
+        let at = self.nodes[parent].places().end;
+        self.nodes[at].parent = parent;
+        self.set_label(at, label);
+        self.nodes[parent].push(label[0], &mut self.aside);
+        (at, label.len())
     }
 
-    /// Puts a new node above `lower`, which takes the first `at` bytes of its label.
-    fn split(&mut self, lower: NodeId, at: usize) -> NodeId {
-        let parent = self.node(lower).parent;
-        let label = self.label(lower).to_vec();
-        let (upper, _) = self.append(parent, &label[..at]);
-        self.set_child(upper, label[at], lower);
-        self.set_label(lower, &label[at..]);
-        self.node_mut(lower).parent = upper;
+    /// Puts a new node above one, which takes the first `len` bytes of its label, and its place:
+    /// where it is in the end.
+    fn split(&mut self, at: u32, len: usize) -> u32 {
+        let parent = self.nodes[at].parent;
+        let label = self.label(at).to_vec();
+        let size = Size::of(1);
+        let lower = self.nodes.take(size);
+        self.shift(at, lower);
+        self.nodes[lower].parent = at;
+        self.set_label(lower, &label[len..]);
+        let upper = &mut self.nodes[at];
+        upper.parent = parent;
+        upper.set_label(&label[..len], &mut self.aside);
+        upper.reshape(size, lower, &mut self.aside);
+        upper.push(label[len], &mut self.aside);
         // What was too long for one label with all of it may not be with a part of it.
-        for id in [parent, lower] {
-            if id != ROOT && self.node(id).value.is_none() {
-                self.merge(id);
-            }
-        }
-        upper
+        self.merge(lower);
+        if self.merge(parent) { parent } else { at }
     }
 
-    /// Removes `id` and then its ancestors while they are of no use.
-    fn prune(&mut self, mut id: NodeId) {
-        while id != ROOT && self.node(id).value.is_none() {
-            let Node {
-                parent, children, ..
-            } = *self.node(id);
-            if children != Children::None {
-                return self.merge(id);
+    /// Removes a node and then its ancestors while they are of no use.
+    fn prune(&mut self, mut at: u32) {
+        while at != ROOT && self.nodes[at].key == NONE {
+            if self.nodes[at].len() > 0 {
+                self.merge(at);
+                return;
             }
-            let first = self.label(id)[0];
-            let siblings = &mut self.nodes[parent.0].children;
-            self.families.remove(siblings, first);
-            self.release(id);
-            id = parent;
+            self.set_label(at, &[]);
+            let parent = mem::take(&mut self.nodes[at]).parent;
+            let siblings = self.nodes[parent].places();
+            // The last one fills the gap.
+            let last = siblings.end - 1;
+            if at != last {
+                self.shift(last, at);
+                let first = self.label(at)[0];
+                let rank = (at - siblings.start) as usize;
+                self.nodes[parent].set_rank(first, rank, &mut self.aside);
+            }
+            let node = &mut self.nodes[parent];
+            node.pop();
+            let size = node.size().shrunk(node.len());
+            if size != node.size() {
+                self.resize(parent, size);
+            }
+            at = parent;
         }
     }
 
-    /// Joins `upper`, without value, to its child, if it has only one and the label of both is not
-    /// too long. The child stays, since it may be known by its id.
-    fn merge(&mut self, upper: NodeId) {
-        let parent = self.node(upper).parent;
-        let Some(lower) = self.only_child(upper) else {
-            return;
-        };
-        let label = [self.label(upper), self.label(lower)].concat();
+    /// Joins a node to its child, which takes its place, if it has no key, only one child, and the
+    /// label of both is not too long: whether it is so.
+    fn merge(&mut self, at: u32) -> bool {
+        let upper = self.nodes[at];
+        if at == ROOT || upper.key != NONE || upper.len() != 1 {
+            return false;
+        }
+        let lower = upper.children;
+        let label = [self.label(at), self.label(lower)].concat();
         if label.len() > LONGEST_LABEL {
-            return;
+            return false;
         }
-        self.set_child(parent, label[0], lower);
-        self.set_label(lower, &label);
-        self.node_mut(lower).parent = parent;
-        self.release(upper);
+        self.set_label(at, &[]);
+        self.nodes[at].reshape(Size::default(), 0, &mut self.aside);
+        self.shift(lower, at);
+        self.nodes.give_back(lower, upper.size());
+        self.nodes[at].parent = upper.parent;
+        self.set_label(at, &label);
+        true
     }
 
-    /// Frees the place of a node that is in no other's list any more.
-    fn release(&mut self, id: NodeId) {
-        self.set_label(id, &[]);
-        let mut node = self.nodes.remove(id.0);
-        self.families.clear(&mut node.children);
+    /// Moves the children of a node into a run of another size.
+    fn resize(&mut self, parent: u32, size: Size) {
+        let before = self.nodes[parent];
+        let start = self.nodes.take(size);
+        self.nodes[parent].reshape(size, start, &mut self.aside);
+        for (from, to) in before.places().zip(start..) {
+            self.shift(from, to);
+            let first = self.label(to)[0];
+            self.nodes[parent].push(first, &mut self.aside);
+        }
+        self.nodes.give_back(before.children, before.size());
+    }
+
+    /// Moves all nodes together, level by level, once most places are spare: so that what is held
+    /// depends on the keys there are and not on those there were. In its turn every call before
+    /// has paid for it.
+    fn tidy(&mut self) {
+        if !self.nodes.is_sparse() {
+            return;
+        }
+        let mut nodes = Runs::for_all_of(&self.nodes);
+        nodes.take(Size::of(1));
+        nodes[ROOT] = self.nodes[ROOT];
+        for at in ROOT.. {
+            if at as usize == nodes.len() {
+                break;
+            }
+            let Node { children, .. } = nodes[at];
+            nodes[at].children = nodes.take(nodes[at].size());
+            let moved = nodes[at].places();
+            for (from, to) in (children..).zip(moved) {
+                let mut node = self.nodes[from];
+                node.parent = at;
+                if node.key != NONE {
+                    self.keys[node.key].node = to;
+                }
+                nodes[to] = node;
+            }
+        }
+        self.nodes = nodes;
+    }
+
+    /// Moves a node, with which nothing is left behind; its parent does not learn of it.
+    fn shift(&mut self, from: u32, to: u32) {
+        let node = mem::take(&mut self.nodes[from]);
+        for child in node.places() {
+            self.nodes[child].parent = to;
+        }
+        if node.key != NONE {
+            self.keys[node.key].node = to;
+        }
+        self.nodes[to] = node;
     }
 }
 
@@ -347,16 +407,11 @@ impl<V: fmt::Debug> fmt::Debug for PrefixMap<V> {
     }
 }
 
-impl<V> Default for Node<V> {
+impl<V> Default for Key<V> {
     fn default() -> Self {
-        Node {
-            label: Label::Inside {
-                len: 0,
-                bytes: [0; LABEL_INSIDE],
-            },
-            children: Children::None,
+        Key {
             value: None,
-            parent: ROOT,
+            node: NONE,
         }
     }
 }
@@ -403,6 +458,16 @@ mod tests {
         found.map(|(_, value)| *value).collect()
     }
 
+    /// The lengths of the labels on the way of a topic.
+    fn path<V>(map: &PrefixMap<V>, topic: &[u8]) -> Vec<usize> {
+        let mut path = Vec::new();
+        map.walk(topic, |node, _| {
+            path.push(node.label(&map.aside).len());
+            true
+        });
+        path
+    }
+
     fn agree(map: &PrefixMap<u32>, model: &Model) {
         let mut all = Vec::new();
         map.for_each(|key, value| all.push((key.to_vec(), *value)));
@@ -411,21 +476,21 @@ mod tests {
         well_formed(map);
     }
 
-    /// The invariant of [`Node`], and the parents.
+    /// The invariant of [`PrefixMap`], and that all know each other.
     fn well_formed(map: &PrefixMap<u32>) {
         let mut ahead = vec![ROOT];
-        while let Some(id) = ahead.pop() {
-            let node = map.node(id);
-            if id != ROOT && node.value.is_none() {
-                let fits = |child| {
-                    let below = map.label(child).len();
-                    map.label(id).len() + below <= LONGEST_LABEL
-                };
-                assert!(node.children != Children::None, "a useless leaf");
-                assert!(!map.only_child(id).is_some_and(fits), "an unmerged pair");
+        while let Some(at) = ahead.pop() {
+            let node = map.nodes[at];
+            if node.key != NONE {
+                assert_eq!(map.keys[node.key].node, at);
+            } else if at != ROOT {
+                let fits = |child| map.label(at).len() + map.label(child).len() <= LONGEST_LABEL;
+                assert!(node.len() > 0, "a useless leaf");
+                assert!(node.len() > 1 || !fits(node.children), "an unmerged pair");
             }
-            for child in map.families.iter(&node.children).map(NodeId) {
-                assert_eq!(map.node(child).parent, id);
+            for child in node.places() {
+                assert_eq!(map.nodes[child].parent, at);
+                assert_eq!(map.child(at, map.label(child)[0]), Some(child));
                 ahead.push(child);
             }
         }
@@ -452,7 +517,7 @@ mod tests {
                         map.for_each_prefix_of(&topic, |value| found.push(*value));
                         prop_assert_eq!(map.is_prefixed(&topic), !found.is_empty());
                         prop_assert_eq!(found, prefixes(&model, &topic));
-                        prop_assert!(map.path(&topic).count() <= topic.len() + 1);
+                        prop_assert!(path(&map, &topic).len() <= topic.len() + 1);
                     }
                 }
                 agree(&map, &model);
@@ -460,7 +525,7 @@ mod tests {
             for key in model.keys() {
                 map.remove(key);
             }
-            prop_assert_eq!((map.len(), map.nodes.iter().count()), (0, 1));
+            prop_assert!(map.len() == 0 && map.heap_bytes() < 100);
         }
     }
 
@@ -481,16 +546,49 @@ mod tests {
         drop(map);
     }
 
+    /// Nodes with every child there can be, which come and go in two orders.
+    #[test]
+    fn wide_trees_cost_what_is_in_them() {
+        let keys = || (0..65_536u32).map(|n| (n * 40_503 % 65_536) as u16);
+        let mut map = PrefixMap::new();
+        for key in keys() {
+            map.entry_or_insert_with(&[key.to_be_bytes().as_slice(), b"!"].concat(), || {
+                key.into()
+            });
+        }
+        let full = map.heap_bytes();
+        assert!(full < 65_536 * 90, "{full}");
+        let mut all = Vec::new();
+        map.for_each(|_, &key| all.push(key));
+        assert!(all.into_iter().eq(0..=65_535u32));
+        for key in keys().filter(|key| key % 8 > 0).chain([0]) {
+            let key = [key.to_be_bytes().as_slice(), b"!"].concat();
+            assert!(map.remove(&key).is_some());
+            map.entry_or_insert_with(&key, || 0);
+            assert_eq!(map.remove(&key), Some(0));
+        }
+        assert!(map.heap_bytes() < full / 2, "{}", map.heap_bytes());
+        well_formed(&map);
+        for key in keys().filter(|&key| key > 0 && key % 8 == 0) {
+            let topic = [key.to_be_bytes().as_slice(), b"!?"].concat();
+            let mut found = Vec::new();
+            map.for_each_prefix_of(&topic, |&key| found.push(key));
+            assert_eq!(found, [u32::from(key)]);
+        }
+    }
+
     /// The deepest tree there is: each key is the one before and one byte more.
     #[test]
     fn nested_topics_need_no_stack() {
         let long = vec![b'x'; 100_000];
         let mut map = PrefixMap::new();
-        let mut id = ROOT;
+        let mut node = ROOT;
         for end in 1..=long.len() {
             // By hand, since asking for the key from the root would take quadratic time.
-            id = map.append(id, &long[end - 1..end]).0;
-            *map.slot(id) = Some(());
+            node = map.append(node, &long[end - 1..end]).0;
+            let value = Some(());
+            map.nodes[node].key = map.keys.insert(Key { value, node });
+            map.len += 1;
         }
         assert_eq!(map.len(), long.len());
         let small_stack = std::thread::Builder::new().stack_size(64 << 10);
@@ -518,18 +616,13 @@ mod tests {
         }
         for end in (100..5000).rev().step_by(70).skip(1) {
             assert_eq!(map.remove(&long[..end]), Some(()));
-            let longest = map.path(&long).map(|(id, _)| map.label(id).len());
-            assert!(longest.max() <= Some(LONGEST_LABEL));
+            let longest = path(&map, &long).into_iter().max();
+            assert!(longest <= Some(LONGEST_LABEL));
         }
         assert_eq!(map.len(), 1);
         assert!(
-            map.path(&long).count() < 100,
+            path(&map, &long).len() < 100,
             "what was split is merged again"
         );
-    }
-
-    #[test]
-    fn nodes_are_small() {
-        assert_eq!(size_of::<Node<u32>>(), 32);
     }
 }
