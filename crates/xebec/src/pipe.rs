@@ -355,6 +355,8 @@ pub(crate) enum Happened {
     Drained,
     /// The peer's ping asks to have its silence watched.
     Pinged,
+    /// The kernel takes no more, and somebody sleeps who would not learn when it does again.
+    Blocked,
 }
 
 /// All pipes of a socket.
@@ -379,6 +381,8 @@ pub(crate) struct Pipes {
     pub(crate) backlog: bool,
     /// A word is owed to a peer and the background thread knows.
     owing: bool,
+    /// Callers that sleep on a connection and not on the set.
+    pub(crate) beside: usize,
     generation: u32,
     /// Peers that sent messages and are gone, the oldest first: the application may still have a
     /// message of theirs.
@@ -398,6 +402,7 @@ impl Pipes {
             counters: Counters::default(),
             company: Company::new(),
             owing: false,
+            beside: 0,
             backlog: false,
             generation: 0,
             past: VecDeque::new(),
@@ -734,6 +739,9 @@ impl Pipes {
                 break;
             }
             result = conn.flush(&mut self.pool);
+            if !conn.writable && self.beside > 0 {
+                self.happened.push((id, Happened::Blocked));
+            }
         }
         if let Err(why) = result {
             self.fail(id, why);

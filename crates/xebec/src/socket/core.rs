@@ -158,10 +158,12 @@ pub(crate) struct State {
     /// A connection had more to read than its turn allows; the background thread goes on with it.
     more: bool,
     /// Somebody has asked the set since the last tick.
-    harvested: bool,
+    pub(super) harvested: bool,
+    /// The set may report what was read without asking it.
+    pub(super) probed: bool,
     /// What an event loop outside watches (ZMQ_FD), if the application has asked for it. From then on
     /// the background thread looks after the set whenever no call is under way.
-    watch: Option<Arc<Wake>>,
+    pub(super) watch: Option<Arc<Wake>>,
 }
 
 /// How long a call may wait.
@@ -185,10 +187,21 @@ struct Attempt<'a> {
     spin_until: Option<Instant>,
     slept: Option<Instant>,
     tried: bool,
+    /// It waits for what arrives, not for room.
+    receives: bool,
+    /// Its last look was at the only connection.
+    probed: bool,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(patience: Patience<'a>, default: Option<Duration>) -> Self {
+    fn to_send(patience: Patience<'a>, default: Option<Duration>) -> Self {
+        Attempt {
+            receives: false,
+            ..Attempt::to_recv(patience, default)
+        }
+    }
+
+    fn to_recv(patience: Patience<'a>, default: Option<Duration>) -> Self {
         Attempt {
             deadline: None,
             patience,
@@ -196,6 +209,8 @@ impl<'a> Attempt<'a> {
             spin_until: None,
             slept: None,
             tried: false,
+            receives: true,
+            probed: false,
         }
     }
 
@@ -279,6 +294,7 @@ impl Core {
                 wired: false,
                 more: false,
                 harvested: false,
+                probed: false,
                 watch: None,
             }),
             inbox: Mutex::new(Vec::new()),
@@ -449,8 +465,8 @@ impl Core {
                     return Ok(());
                 }
                 Err(SendErrorKind::WouldBlock) => {
-                    let attempt =
-                        attempt.get_or_insert_with(|| Attempt::new(patience, st.options.sndtimeo));
+                    let attempt = attempt
+                        .get_or_insert_with(|| Attempt::to_send(patience, st.options.sndtimeo));
                     let (next, end) = self.wait(st, attempt);
                     st = next;
                     if let Some(end) = end {
@@ -544,7 +560,7 @@ impl Core {
                 Err(error) => break error,
             }
             let attempt =
-                attempt.get_or_insert_with(|| Attempt::new(patience, st.options.rcvtimeo));
+                attempt.get_or_insert_with(|| Attempt::to_recv(patience, st.options.rcvtimeo));
             let (next, end) = self.wait(st, attempt);
             st = next;
             match end {
@@ -700,7 +716,11 @@ impl Core {
         }
         let writes = st.pipes.is_dirty();
         st.pipes.flush_dirty();
-        if self.harvest(&mut st) || !st.pipes.happened.is_empty() {
+        let probed = std::mem::take(&mut attempt.probed);
+        // What it is about to sleep on, or look at, tells as much as the set.
+        let direct = attempt.receives && attempt.may_wait() && st.alone().is_some();
+        let came = !probed && !direct && self.harvest(&mut st);
+        if came || !st.pipes.happened.is_empty() {
             self.settle(&mut st);
             attempt.came(&mut st.spin);
             // There may be news without end: whoever else wants the lock gets it now.
@@ -727,6 +747,10 @@ impl Core {
         let deadline = attempt.deadline();
         let now = Instant::now();
         if task.is_none() && deadline.is_some_and(|at| at <= now) {
+            if direct && !probed {
+                attempt.probed = st.probe();
+                return (st, None);
+            }
             return (st, Some(Waited::TimedOut));
         }
         if writes {
@@ -757,10 +781,14 @@ impl Core {
                 st.pattern.readable(id);
                 return (st, None);
             }
-            st.probe();
+            attempt.probed = attempt.receives && st.probe();
             drop(st);
             std::hint::spin_loop();
             return (self.lock(), None);
+        }
+        if probed && !direct && self.harvest(&mut st) {
+            // What was read by probing is reported still.
+            return (st, None);
         }
         if let Some(waker) = task {
             st.spin.gave_up();
@@ -779,24 +807,31 @@ impl Core {
             return (st, None);
         }
         attempt.slept = Some(now);
+        let alone = if direct { st.alone().cloned() } else { None };
+        let fd = alone.as_ref().map_or(self.set.as_fd(), |fd| fd.as_fd());
         let Some(wake) = sys::own_wake() else {
             drop(st);
-            sys::poll_readable([self.set.as_fd()], Some(sys::nap()));
-            return (self.lock(), None);
+            sys::poll_readable([fd], Some(sys::nap()));
+            let mut st = self.lock();
+            attempt.probed = alone.is_some() && st.probe();
+            return (st, None);
         };
         st.lease.enter();
+        st.pipes.beside += usize::from(alone.is_some());
         let sleep = self.signal.sleep(wake.clone());
         drop(st);
         let waited = match &sleep {
-            Some(_) => sys::poll_readable([self.set.as_fd(), wake.as_fd()], deadline),
+            Some(_) => sys::poll_readable([fd, wake.as_fd()], deadline),
             None => Waited::Ready,
         };
         drop(sleep);
         let mut st = self.lock();
         st.lease.leave();
+        st.pipes.beside -= usize::from(alone.is_some());
         match waited {
             Waited::Ready => {
-                if self.harvest(&mut st) {
+                attempt.probed = alone.is_some() && st.probe();
+                if attempt.probed || self.harvest(&mut st) {
                     attempt.came(&mut st.spin);
                 }
                 self.settle(&mut st);
@@ -842,14 +877,13 @@ impl Core {
     }
 
     /// A call that looked more than once is over, with success or not.
-    fn done_waiting(&self, st: &mut State, attempt: &Attempt<'_>, success: bool) {
+    fn done_waiting(self: &Arc<Self>, st: &mut State, attempt: &Attempt<'_>, success: bool) {
         if success && attempt.spin_until.is_some() && attempt.slept.is_none() {
             st.spin.succeeded();
         }
-        let long = attempt
-            .slept
-            .is_some_and(|since| since.elapsed() > Duration::from_millis(1));
-        if long {
+        let slept = attempt.slept.map_or(Duration::ZERO, |at| at.elapsed());
+        st.spin.slept(slept, st.options.spin);
+        if slept > Duration::from_millis(1) {
             st.lease.missed();
         } else if success && st.lease.is_expected() {
             return self.come_again(st);
@@ -859,7 +893,12 @@ impl Core {
 
     /// The caller does not know when it will be back. Who looks after the set then is told of
     /// what arrives, but not of what was reported before and is still to be read.
-    pub(super) fn let_go(&self, st: &mut State) {
+    pub(super) fn let_go(self: &Arc<Self>, st: &mut State) {
+        if st.probed {
+            // The set still reports what was read without it, and would have the background thread look.
+            self.harvest(st);
+            self.drive_ahead(st);
+        }
         st.pipes.prune_unread();
         if st.watch.is_some() {
             if st.pipes.unread_len() > 0 {
@@ -878,7 +917,7 @@ impl Core {
     }
 
     /// The caller will be back in a moment: it keeps the lease, and the tick watches it.
-    fn come_again(&self, st: &mut State) {
+    fn come_again(self: &Arc<Self>, st: &mut State) {
         if st.watch.is_some() {
             return self.let_go(st);
         }
@@ -996,6 +1035,7 @@ impl Core {
             return false;
         }
         st.harvested = true;
+        st.probed = false;
         let mut events = std::mem::take(&mut st.events);
         let mut any = false;
         loop {
@@ -1107,6 +1147,7 @@ impl Core {
                 Happened::Drained => self.remove(st, id),
                 Happened::Left => self.leave(st, id, None),
                 Happened::Pinged => self.watch_ttl(st, id),
+                Happened::Blocked => self.signal.raise(),
             }
         }
         if st.phase == Phase::Closing {
@@ -1163,19 +1204,6 @@ impl State {
             found = true;
         });
         found
-    }
-
-    /// Before a spin: has the next look read from a socket's only connection directly, which
-    /// costs one system call where asking the set first would cost two.
-    fn probe(&mut self) {
-        if self.pipes.len() == 1
-            && let Some(id) = self.pipes.only()
-            && let Some((conn, _)) = self.pipes.conn_and_pool(id)
-            && !conn.in_handshake()
-        {
-            conn.readable = true;
-            self.pattern.readable(id);
-        }
     }
 }
 

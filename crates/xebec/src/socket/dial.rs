@@ -262,6 +262,7 @@ impl Core {
             dialer.cause = error.to_string();
             return self.dial_later(st, index);
         }
+        self.rouse(st);
         let options = &st.pipes.pipe(pipe).options;
         // The system limits the time to connect, and nobody that of a proxy that says nothing.
         let proxy_limit = options.handshake_ivl.filter(|_| proxied);

@@ -118,6 +118,8 @@ impl Core {
             return;
         }
         pipe.ending = true;
+        self.rouse(st);
+        let pipe = st.pipes.pipe_mut(id);
         if std::mem::take(&mut pipe.attached) {
             st.pattern.disconnected(&mut st.pipes, id);
             st.pattern.detach(&mut st.pipes, id);

@@ -91,6 +91,7 @@ impl Core {
         });
         st.monitors
             .tell(|| Event::new(EventKind::Listening, &actual).value(number));
+        self.rouse(&st);
         Ok(actual)
     }
 
@@ -247,6 +248,7 @@ impl Core {
         {
             return st.pipes.fail(id, error.into());
         }
+        self.rouse(st);
         let options = st.pipes.pipe(id).options.clone();
         let raw = self.kind == SocketType::Stream || options.router_raw;
         let mut conn = if raw {

@@ -3,6 +3,7 @@
 //! [`Socket`] has every operation; the types in [`typed`] have those that make sense for them.
 //! All are thin: what they do is done by the engine in `core` and `links`.
 
+mod beside;
 mod core;
 mod deferred;
 mod dial;

@@ -5,12 +5,17 @@
 //! burns the processor, and where both peers share a core it keeps the other from running. So a
 //! socket remembers: each spin in vain makes it skip more of the next ones, one that paid undoes half
 //! of that. So it goes on where more than a third pay, and soon comes back to it; where one in ten does,
-//! by luck, on a machine whose cores all have other work, it takes next to nothing from that work.
+//! by luck, on a machine whose cores all have other work, it takes next to nothing from that work. Waits that
+//! last much longer than a spin do not bring it back: it would not have helped. (Twenty threads on two cores
+//! spent a 30th of the processors on trying.)
 
 use std::time::Duration;
 
 /// The most waits that are passed over before a spin is tried again.
 const MOST_SKIPPED: u32 = 64;
+
+/// A sleep of more budgets than this is longer than a spin and the time that it takes to wake up.
+const LONG: u32 = 2;
 
 /// Spins in vain that are forgiven before any are skipped.
 const FORGIVEN: u32 = 3;
@@ -25,6 +30,8 @@ pub(super) struct Spin {
     in_vain: u32,
     skip: u32,
     spinning: bool,
+    /// The wait that is under way counts among those to skip.
+    skipping: bool,
 }
 
 impl Spin {
@@ -35,17 +42,26 @@ impl Spin {
             in_vain: 0,
             skip: 0,
             spinning: false,
+            skipping: false,
         }
     }
 
     /// How long the wait that begins now may spin, at most `budget`.
     pub(super) fn budget(&mut self, budget: Duration) -> Duration {
         self.spinning = self.enabled && self.skip == 0 && !budget.is_zero();
+        self.skipping = self.skip > 0;
         if self.spinning {
             return budget;
         }
         self.skip = self.skip.saturating_sub(1);
         Duration::ZERO
+    }
+
+    /// The wait that is over took so long asleep.
+    pub(super) fn slept(&mut self, time: Duration, budget: Duration) {
+        if std::mem::take(&mut self.skipping) && time > LONG * budget {
+            self.skip += 1;
+        }
     }
 
     /// The spin ended with what was waited for.
@@ -90,6 +106,22 @@ mod tests {
         spin.succeeded();
         assert!(!spin.budget(BUDGET).is_zero());
         assert_eq!(Spin::new(1).budget(BUDGET), Duration::ZERO);
+    }
+
+    #[test]
+    fn long_waits_do_not_bring_a_spin_back() {
+        let mut spin = Spin::new(2);
+        let mut spins = |sleep: Duration| {
+            let mut spun = 0;
+            for _ in 0..10_000 {
+                spun += u32::from(!spin.budget(BUDGET).is_zero());
+                spin.gave_up();
+                spin.slept(sleep, BUDGET);
+            }
+            spun
+        };
+        assert_eq!(spins(3 * BUDGET), FORGIVEN + 1);
+        assert!(spins(BUDGET) > 100);
     }
 
     /// How often it spins in so many waits, where one spin in `every` pays.
