@@ -223,26 +223,25 @@ impl IoThread {
         state.sockets.get(token).map(|entry| entry.socket.clone())
     }
 
+    /// One turn of each socket whose time has come; who asks again at once waits for the others.
     fn run_timers(&self) {
         let now = Instant::now();
-        loop {
-            let due = {
-                let mut guard = self.state.lock();
-                let state = &mut *guard;
-                match state.timers.pop_first() {
-                    Some((at, token)) if at <= now => state.sockets.get_mut(token).map(|entry| {
-                        entry.due = None;
-                        entry.socket.clone()
-                    }),
-                    later => {
-                        state.timers.extend(later);
-                        return;
-                    }
+        let mut due = Vec::new();
+        {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            while let Some(&(at, token)) = state.timers.first()
+                && at <= now
+            {
+                state.timers.pop_first();
+                if let Some(entry) = state.sockets.get_mut(token) {
+                    entry.due = None;
+                    due.push(entry.socket.clone());
                 }
-            };
-            if let Some(socket) = due {
-                socket.on_timer(now);
             }
+        }
+        for socket in due {
+            socket.on_timer(now);
         }
     }
 
