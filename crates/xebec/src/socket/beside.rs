@@ -1,8 +1,9 @@
 //! A socket that has one connection and nothing else, as most clients have.
 //!
 //! Whoever waits for a message there need not ask the set of descriptors: it reads from the connection, and
-//! sleeps on that connection's descriptor, beside the set. A wake-up costs a tenth less than by way of a set
-//! that is in another set, and the set need not be asked what happened. What else may come up meanwhile is told to
+//! sleeps on that connection's descriptor, beside the set. So it is woken without the set, which is in another set,
+//! and need not ask it what happened: a round trip on one core took 18.7 µs and takes 17.5 (row `req-tcp-core` of
+//! the benchmark, medians of seven interleaved runs). What else may come up meanwhile is told to
 //! the sleeper by the socket's signal: another descriptor in the set, the end of the connection, or that the
 //! kernel takes no more, so that it matters when it does again. Then the set is slept on as ever.
 //!

@@ -1,7 +1,7 @@
 //! Who is subscribed to what: the book of PUB and XPUB.
 //!
-//! Each topic knows its peers and each peer the topics it has, by their ids in the trie. So a message finds its receivers by its topic alone,
-//! and a peer that goes away costs only what it had subscribed to.
+//! Each topic knows its peers and each peer the topics it has, by their ids in the trie. So a message
+//! finds its receivers by its topic alone, and a peer that goes away costs only what it had subscribed to.
 
 use std::collections::{HashMap, HashSet};
 
