@@ -17,6 +17,11 @@ impl Links {
     pub(super) fn next(&self) -> Option<usize> {
         self.next
     }
+
+    /// Whether the entry is in the list.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed
+    }
 }
 
 /// Chooses the links of an entry that a list goes by.

@@ -72,7 +72,7 @@ pub struct ServiceDigest {
     pub name: String,
     /// How many workers it has.
     pub workers: usize,
-    /// How many of them wait for a request.
+    /// How many of them wait for a request, without those that were found to have missed a heartbeat.
     pub idle: usize,
     /// How many requests wait for a worker.
     pub queued: usize,

@@ -3,7 +3,8 @@
 //!
 //! A request is answered, refused or reported as failed; nothing else becomes of it, unless its client
 //! goes away or sends no stamp and `refusals` is off. A worker that dies while it is at work, by a
-//! lost connection, by silence or by taking too long, loses its request to another.
+//! lost connection, by silence or by taking too long, loses its request to another; one that has missed a
+//! heartbeat is given none until it is heard.
 //!
 //! The clients of a service take turns, one request each, whoever sent more.
 //!
@@ -384,7 +385,13 @@ impl Broker {
         let fits = worker.dialect == dialect;
         worker.heard(&command, self.config.liveness, now);
         match command {
-            FromWorker::Heartbeat if fits => {}
+            FromWorker::Heartbeat if fits => {
+                if worker.is_aside() {
+                    let service = worker.service;
+                    self.idle(index);
+                    self.dispatch(service, now, actions);
+                }
+            }
             FromWorker::Disconnect => {
                 self.counters.workers_left += 1;
                 self.lose(index, Gone::Left, now, actions);
@@ -528,6 +535,10 @@ impl Broker {
             if self.workers[worker].expires <= now {
                 self.counters.workers_expired += 1;
                 self.lose(worker, Gone::Expired, now, actions);
+                continue;
+            }
+            if self.workers[worker].is_doubted(now) {
+                self.doubt(worker);
                 continue;
             }
             self.assign(worker, request, now);

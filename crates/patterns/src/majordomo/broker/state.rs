@@ -5,8 +5,10 @@
 //! Who is a client is told by its connection.
 //!
 //! Invariants: a request is in its client's list, and waiting, in its line, or at a worker whose `busy`
-//! names it, or among those whose reply is not durable yet (`settling`). A line has requests. A worker that is not busy is in its service's list of idle ones. A client is
-//! in the table while it has requests. What is in a `timer` field is in [`Timers`] at that moment.
+//! names it, or among those whose reply is not durable yet (`settling`). A line has requests. A worker that
+//! is not busy is in its service's list of idle ones, or was found [silent](Worker::is_doubted) when a
+//! request was to be given to it, and is back there when it is heard. A client is in the table while it has
+//! requests. What is in a `timer` field is in [`Timers`] at that moment.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -104,6 +106,8 @@ pub(super) struct Worker {
     pub(super) busy: Option<usize>,
     /// When it is given up, unless it is heard before.
     pub(super) expires: Time,
+    /// From when on it is given no request, unless it is heard before: a heartbeat was missed.
+    doubted: Time,
     /// When it is sent a heartbeat, unless it is sent something else before.
     pub(super) beat: Time,
     /// When it is given up though it is heard.
@@ -136,6 +140,18 @@ impl Worker {
         }
         let pace = self.pace.clamp(self.heartbeat, SLOWEST.max(self.heartbeat));
         self.expires = now + pace * liveness;
+        self.doubted = now + pace * 3 / 2;
+    }
+
+    /// Whether it does nothing and is in no list of those that do nothing.
+    pub(super) fn is_aside(&self) -> bool {
+        self.busy.is_none() && !self.links.is_listed()
+    }
+
+    /// Whether it has missed a heartbeat. Workers that stand still together, as those of one process do,
+    /// would otherwise have a request one after the other, until it has been tried too often.
+    pub(super) fn is_doubted(&self, now: Time) -> bool {
+        self.doubted <= now
     }
 
     fn next(&self) -> Time {
@@ -524,6 +540,7 @@ impl Broker {
             service,
             busy: None,
             expires: now + heartbeat * self.config.liveness,
+            doubted: now + heartbeat * 3 / 2,
             beat: now + heartbeat,
             deadline: None,
             timer: None,
@@ -559,6 +576,12 @@ impl Broker {
     pub(super) fn idle(&mut self, index: usize) {
         let service = &mut self.services[self.workers[index].service];
         service.idle.push_back(&mut self.workers, index);
+    }
+
+    /// Takes the worker whose turn it is out of its list, until it is heard.
+    pub(super) fn doubt(&mut self, index: usize) {
+        let service = &mut self.services[self.workers[index].service];
+        service.idle.remove(&mut self.workers, index);
     }
 
     /// The worker that has waited longest, and the first request of the client whose turn it is, still in

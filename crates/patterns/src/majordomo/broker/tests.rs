@@ -391,6 +391,30 @@ fn a_silent_worker_is_given_up_even_while_busy() {
 }
 
 #[test]
+fn workers_that_are_silent_together_use_up_no_tries() {
+    let mut rig = Rig::new(config());
+    for n in 0..6 {
+        rig.ready(&format!("w{n}"), NEW, "echo");
+        rig.pass(Duration::from_millis(1));
+    }
+    assert_eq!(bodies(&rig.asks("c", NEW, "echo", "x")), [("w0", "x")]);
+    // All were in one process, which stands still. The first is given up, the others are about to be.
+    let sent = rig.pass(HEARTBEAT * 3 - Duration::from_millis(6));
+    assert!(!bodies(&sent).iter().any(|(_, body)| *body == "x"));
+    assert!(refusals(&rig.pass(Duration::from_millis(3))).is_empty());
+    assert_eq!(rig.broker.counters().workers_expired, 4);
+    assert_eq!(rig.broker.digest(rig.now).each[0].idle, 0);
+    assert_eq!(
+        bodies(&rig.says("w5", NEW, FromWorker::Heartbeat)),
+        [("w5", "x")]
+    );
+    assert_eq!(bodies(&rig.reply("w5", NEW, 1, "y")), [("c", "y")]);
+    rig.pass(Duration::from_millis(2));
+    let digest = rig.broker.digest(rig.now);
+    assert_eq!((digest.workers, digest.each[0].idle), (1, 1));
+}
+
+#[test]
 fn an_endless_loop_with_heartbeats_is_ended() {
     let mut config = config();
     config.policy.reply_time = Some(Duration::from_secs(10));
