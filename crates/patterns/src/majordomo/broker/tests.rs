@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::machine::Action;
 use crate::majordomo::HEARTBEAT;
-use crate::majordomo::codec::ToClient;
+use crate::majordomo::codec::{FromWorker, ToClient, ToWorker};
 
 const OLD: Dialect = Dialect::Mdp01;
 const NEW: Dialect = Dialect::Mdp02;
