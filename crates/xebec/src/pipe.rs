@@ -835,6 +835,12 @@ impl Pipes {
         !self.dirty.is_empty()
     }
 
+    /// The caller waits for a message.
+    #[inline]
+    pub(crate) fn company_waits(&mut self) {
+        self.company.waits();
+    }
+
     pub(crate) fn is_deferring(&self) -> bool {
         self.company.is_awaited()
     }

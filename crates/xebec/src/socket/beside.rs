@@ -38,6 +38,10 @@ impl State {
         (pipe.attached && !pipe.ending).then_some((id, conn))
     }
 
+    pub(super) fn has_only(&self) -> bool {
+        self.only().is_some()
+    }
+
     /// Has the next look read from a socket's only connection directly, which costs one system call
     /// where asking the set first would cost two. False if it has another number of them.
     pub(super) fn probe(&mut self) -> bool {
@@ -64,6 +68,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -121,6 +126,43 @@ mod tests {
             until(client, |beside, _| beside == 0);
         });
         assert_eq!(received, Some("hello".into()));
+    }
+
+    /// Neither a client that asks without a pause nor a wait that spins keeps others out.
+    #[test]
+    fn a_peer_is_let_in_while_the_only_connection_is_watched() {
+        for busy in [true, false] {
+            let context = Context::new();
+            let socket = |kind| context.socket(kind).unwrap();
+            let server = socket(SocketType::Rep);
+            server.set("spin", "60000000").unwrap();
+            let (first, second) = (socket(SocketType::Req), socket(SocketType::Req));
+            let endpoint = server.bind("tcp://127.0.0.1:*").unwrap();
+            let answered = |client: &Socket| {
+                client.send("hello").unwrap();
+                client.recv_timeout(LONG).is_ok()
+            };
+            let let_in = thread::scope(|scope| {
+                scope
+                    .spawn(|| while server.recv().is_ok_and(|asked| server.send(asked).is_ok()) {});
+                first.connect(&endpoint).unwrap();
+                let asks = AtomicBool::new(answered(&first) && busy);
+                let let_in = thread::scope(|scope| {
+                    scope.spawn(|| {
+                        while asks.load(Ordering::Relaxed) {
+                            assert!(answered(&first));
+                        }
+                    });
+                    second.connect(&endpoint).unwrap();
+                    let let_in = answered(&second);
+                    asks.store(false, Ordering::Relaxed);
+                    let_in
+                });
+                context.shutdown();
+                let_in
+            });
+            assert!(let_in, "beside one that is busy: {busy}");
+        }
     }
 
     #[test]
