@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use support::{
-    PATIENCE, Raw, SHORT, Working, await_event, await_peers, block_on, eventually, fill, frames,
-    message, options, recv, recv_nothing, recv_text, send, socket, socket_with,
+    PATIENCE, Raw, RawListener, SHORT, Working, await_event, await_peers, block_on, eventually,
+    fill, frames, message, options, recv, recv_nothing, recv_text, send, socket, socket_with,
 };
 use xebec::{Context, EventKind, Interest, PollItem, Socket, SocketType, poll};
 
@@ -171,21 +171,28 @@ fn a_task_slept_on_what_was_read_after_its_look() {
 
 #[test]
 fn what_came_with_a_message_was_not_read_while_the_application_was_away() {
-    let context = Context::new();
-    let pull = socket(&context, SocketType::Pull);
-    let endpoint = pull.bind("tcp://127.0.0.1:*").unwrap();
-    let mut raw = Raw::connect_as(&endpoint, "PUSH");
-    await_peers(&pull, 1);
-    // The receiver sleeps for so long that it does not keep the lease when it is woken.
-    let receiver = Working::start(move || {
-        recv(&pull);
-        pull
-    });
-    receiver.await_asleep();
-    spin(Duration::from_millis(5));
-    raw.write(&frames(&[b"one of many"]).repeat(100));
-    let pull = receiver.join();
-    eventually("all is read", || pull.stats().queued_in == 99);
+    for listens in [true, false] {
+        let context = Context::new();
+        let pull = socket(&context, SocketType::Pull);
+        let mut raw = if listens {
+            Raw::connect_as(&pull.bind("tcp://127.0.0.1:*").unwrap(), "PUSH")
+        } else {
+            let listener = RawListener::new();
+            pull.connect(&listener.endpoint()).unwrap();
+            listener.accept_as("PUSH")
+        };
+        await_peers(&pull, 1);
+        // The receiver sleeps for so long that it does not keep the lease when it is woken.
+        let receiver = Working::start(move || {
+            recv(&pull);
+            pull
+        });
+        receiver.await_asleep();
+        spin(Duration::from_millis(5));
+        raw.write(&frames(&[b"one of many"]).repeat(100));
+        let pull = receiver.join();
+        eventually("all is read", || pull.stats().queued_in == 99);
+    }
 }
 
 /// Has `receive` take many messages, each sent a little later after the last than the one before

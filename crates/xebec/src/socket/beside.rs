@@ -52,6 +52,8 @@ impl State {
             conn.readable = true;
         }
         self.probed = true;
+        // More may come with the message that is waited for than this caller takes.
+        self.pipes.mark_unread(id);
         self.harvested |= self.alone().is_some();
         self.pattern.readable(id);
         true
