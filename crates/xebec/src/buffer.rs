@@ -32,7 +32,8 @@ const SPARE: usize = 64;
 
 /// What a new outgoing buffer has room for: with ten thousand peers it is to hold a message or two, and
 /// one that takes a whole batch grows to that size once. (One message to each of 10,000 peers leaves the
-/// process with so much for each: 2.19 kB in all with 512 bytes here, 1.90 with 128, medians of three.)
+/// process with so much for each: 2.19 kB in all with 512 bytes here, 1.90 with 128, medians of
+/// three, row `connections-tcp` of the benchmark.)
 const FIRST_WRITES: usize = 128;
 
 /// The shortest buffer to read into, however little is read at once: twice what a frame that is not

@@ -729,8 +729,8 @@ impl Core {
         }
         let probed = std::mem::take(&mut attempt.probed);
         // What it is about to look at tells the most, or even as much as the set.
-        let waits = attempt.receives && attempt.may_wait();
-        let (probes, direct) = (waits && st.has_only(), waits && st.alone().is_some());
+        let probes = attempt.receives && attempt.may_wait() && st.has_only();
+        let direct = probes && st.alone().is_some();
         let came = !probed && !probes && self.harvest(&mut st);
         if came || !st.pipes.happened.is_empty() {
             self.settle(&mut st);

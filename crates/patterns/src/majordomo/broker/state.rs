@@ -139,8 +139,7 @@ impl Worker {
             self.beaten = Some(now);
         }
         let pace = self.pace.clamp(self.heartbeat, SLOWEST.max(self.heartbeat));
-        self.expires = now + pace * liveness;
-        self.doubted = now + pace * 3 / 2;
+        (self.doubted, self.expires) = limits(now, pace, liveness);
     }
 
     /// Whether it does nothing and is in no list of those that do nothing.
@@ -158,6 +157,11 @@ impl Worker {
         let deadline = self.deadline.unwrap_or(self.expires);
         self.expires.min(self.beat).min(deadline)
     }
+}
+
+/// From when on a worker that is silent is doubted, and when it is given up.
+fn limits(now: Time, pace: Duration, liveness: u32) -> (Time, Time) {
+    (now + pace * 3 / 2, now + pace * liveness)
 }
 
 #[derive(Debug)]
@@ -534,13 +538,14 @@ impl Broker {
 
     pub(super) fn register(&mut self, peer: Peer, dialect: Dialect, service: usize, now: Time) {
         let heartbeat = self.services[service].policy.heartbeat;
+        let (doubted, expires) = limits(now, heartbeat, self.config.liveness);
         let index = self.workers.insert(Worker {
             peer: peer.clone(),
             dialect,
             service,
             busy: None,
-            expires: now + heartbeat * self.config.liveness,
-            doubted: now + heartbeat * 3 / 2,
+            expires,
+            doubted,
             beat: now + heartbeat,
             deadline: None,
             timer: None,
