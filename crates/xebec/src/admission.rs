@@ -42,7 +42,7 @@ pub(crate) enum Stage {
     /// The background thread has the question in hand.
     OnTheWay,
     /// The handler has it; the answer comes by this end.
-    Asked(End),
+    Asked(Box<End>),
     /// The handler went away and will not answer. The peer waits until HANDSHAKE_IVL has passed: to
     /// send it away, only to meet no handler when it comes back, might let it in.
     Orphaned,

@@ -358,6 +358,20 @@ impl Message {
         self.origin = None;
     }
 
+    /// Keeps nothing that would have to be freed. What is there otherwise is not to be expected.
+    #[inline(always)]
+    pub(crate) fn shed(&mut self) {
+        if !matches!(self.first.0, Content::Inline { .. }) || self.rest.capacity() > 0 {
+            self.free();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free(&mut self) {
+        *self = Message::new();
+    }
+
     pub(crate) fn of_kind(kind: Kind, topic: &[u8]) -> Self {
         Message {
             kind,

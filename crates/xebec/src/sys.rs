@@ -4,7 +4,7 @@
 //! makes handing a whole socket over from one thread to another a single system call (see `lease`).
 //!
 //! The crate's only unsafe code is at the end: socket addresses of a family that `rustix` has no
-//! type for, from and to the bytes of their C structure.
+//! type for, from and to the bytes of their C structure, and a hint to the processor.
 
 use std::cell::RefCell;
 use std::io;
@@ -246,4 +246,25 @@ pub(crate) fn address_bytes(address: &SocketAddrAny) -> &[u8] {
     // SAFETY: the pointer is to storage inside `address`, which the result borrows, and its first
     // `addr_len` bytes are initialized, by the invariant of the type.
     unsafe { std::slice::from_raw_parts(bytes, address.addr_len() as usize) }
+}
+
+/// Tells the processor that a `T` will be written at `place`, so that it gets the cache lines for itself
+/// meanwhile. Nothing else happens, whatever is there.
+#[inline(always)]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "no other way to say it")
+)]
+pub(crate) fn will_write<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of::<T>()).step_by(64) {
+        let line = place.cast::<u8>().wrapping_add(line);
+        // SAFETY: a hint reads and writes no memory, cannot fail for any address, and changes no
+        // register; processors that do not know it pass over it.
+        unsafe {
+            std::arch::asm!("prefetchw [{}]", in(reg) line, options(nostack, preserves_flags, readonly));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }

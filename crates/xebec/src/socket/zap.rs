@@ -128,7 +128,7 @@ impl Core {
             if let Some(id) = st.inquirer(question.token) {
                 match asked {
                     Ok(end) => {
-                        st.pipes.pipe_mut(id).admission().stage = Stage::Asked(end);
+                        st.pipes.pipe_mut(id).admission().stage = Stage::Asked(Box::new(end));
                         self.answered(st, id);
                     }
                     Err(verdict) => self.judge(st, id, verdict),

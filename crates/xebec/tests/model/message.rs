@@ -16,6 +16,9 @@ impl Message {
         Self(u32::MAX)
     }
 
+    /// A number keeps nothing.
+    pub(crate) fn shed(&mut self) {}
+
     /// A number is no subscription.
     pub(crate) fn is_data(&self) -> bool {
         true

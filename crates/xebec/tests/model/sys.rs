@@ -28,3 +28,6 @@ impl Wake {
         self.0.with(|set| *set)
     }
 }
+
+/// The model has no caches.
+pub(crate) fn will_write<T>(_: *const T) {}
