@@ -473,8 +473,8 @@ impl End {
         if self.fetched.is_empty() && !self.fetch() {
             return false;
         }
+        // Before there is anything to be moved there, and that in one place: so it is moved once.
         slot.shed();
-        // In one place, so that there is one move.
         let Some(message) = self.fetched.pop_front() else {
             return false;
         };
@@ -749,6 +749,29 @@ mod tests {
         let (_, emptied) = batch(&mut there);
         assert!(emptied > 0, "nothing came back");
         assert!(batch(&mut there).0 < emptied, "it was not taken");
+    }
+
+    struct Owner(Arc<()>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &[0; 100]
+        }
+    }
+
+    #[test]
+    fn what_was_in_the_place_of_a_message_is_freed() {
+        let (mut here, mut there, ..) = ends(9, 9);
+        let owned = Arc::new(());
+        let body = || bytes::Bytes::from_owner(Owner(owned.clone()));
+        let mut two = Message::from("first");
+        two.push_back(body());
+        for mut slot in [Message::from(body()), two] {
+            here.push(&mut "new".into());
+            assert!(there.pop_into(&mut slot));
+            assert_eq!(slot.body(), "new");
+            assert_eq!(slot.len(), 1);
+        }
+        assert_eq!(Arc::strong_count(&owned), 1);
     }
 
     #[test]
