@@ -751,17 +751,17 @@ mod tests {
         assert!(batch(&mut there).0 < emptied, "it was not taken");
     }
 
-    struct Owner(Arc<()>);
+    struct Owner(Arc<[u8; 100]>);
     impl AsRef<[u8]> for Owner {
         fn as_ref(&self) -> &[u8] {
-            &[0; 100]
+            &self.0[..]
         }
     }
 
     #[test]
     fn what_was_in_the_place_of_a_message_is_freed() {
         let (mut here, mut there, ..) = ends(9, 9);
-        let owned = Arc::new(());
+        let owned = Arc::new([0; 100]);
         let body = || bytes::Bytes::from_owner(Owner(owned.clone()));
         let mut two = Message::from("first");
         two.push_back(body());
