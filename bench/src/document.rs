@@ -272,6 +272,12 @@ fn times(metric: &Metric, cell: Option<&Cell>, first: Option<Spread>) -> String 
     }
 }
 
+/// The number in the unit in which it is read best, and that.
+pub(crate) fn with_unit(unit: Unit, number: f64) -> String {
+    let (size, name) = unit.scale(number);
+    format!("{}{name}", digits(number / size))
+}
+
 /// Three digits that count, no more.
 pub(crate) fn digits(number: f64) -> String {
     let places = match number.abs() {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::chart::Series;
-use crate::document::digits;
+use crate::document::with_unit;
 use crate::measurement::{Metric, growth};
 use crate::rows::Table;
 use crate::run::Result;
@@ -86,8 +86,7 @@ pub(crate) fn table(results: &[&Result]) -> String {
                 text += " – |";
                 continue;
             };
-            let (divisor, unit) = line.metric.unit.scale(seen);
-            let _ = write!(text, " {}{unit} |", digits(seen / divisor));
+            let _ = write!(text, " {} |", with_unit(line.metric.unit, seen));
         }
         text += "\n";
     }

@@ -1,6 +1,6 @@
 //! What each row is to reach, as a ratio to something of the same run or as a number, and whether it does.
 
-use crate::document::digits;
+use crate::document::{digits, with_unit};
 use crate::library::Role;
 use crate::measurement::{COST, Metric, Unit, speed};
 use crate::run::{Cell, Result};
@@ -152,10 +152,7 @@ impl Target {
                 let name = other.suffix.trim_start_matches([':', ' ']);
                 (median(other, cell)?, format!("its {name}"))
             }
-            Than::Fixed(number) => {
-                let (size, unit) = metric.unit.scale(number);
-                (number, format!("{}{unit}", digits(number / size)))
-            }
+            Than::Fixed(number) => (number, with_unit(metric.unit, number)),
         };
         let seen = metric.unit.advantage(ours, than);
         let about = match metric.unit {
@@ -164,18 +161,13 @@ impl Target {
             _ if self.times < 1.0 => format!("1/{} of {about}", digits(1.0 / self.times)),
             _ => format!("{} × {about}", digits(self.times)),
         };
-        let (or, number_reached) = match self.or {
-            Some(number) => {
-                let (size, unit) = metric.unit.scale(number);
-                let or = format!(" or {}{unit}", digits(number / size));
-                (or, metric.unit.advantage(ours, number) >= 1.0)
-            }
-            None => (String::new(), false),
-        };
-        let reached = match (seen >= self.times, number_reached) {
-            (true, _) => "yes",
-            (false, true) => "the number",
-            (false, false) => "**no**",
+        let or = self.or.map(|number| with_unit(metric.unit, number));
+        let or = or.map_or(String::new(), |number| format!(" or {number}"));
+        let has_reached = |number| metric.unit.advantage(ours, number) >= 1.0;
+        let reached = match seen >= self.times {
+            true => "yes",
+            false if self.or.is_some_and(has_reached) => "the number",
+            false => "**no**",
         };
         let (best, ahead) = self.best(result, metric, ours);
         Some(format!(
@@ -209,13 +201,12 @@ impl Target {
         let Some((cell, theirs)) = best else {
             return (String::new(), "");
         };
-        let (size, unit) = metric.unit.scale(theirs);
         let ahead = match metric.unit.advantage(ours, theirs) > 1.0 {
             true => "yes",
             false => "**no**",
         };
         let name = cell.library.name();
-        (format!("{name}, {}{unit}", digits(theirs / size)), ahead)
+        (format!("{name}, {}", with_unit(metric.unit, theirs)), ahead)
     }
 }
 
