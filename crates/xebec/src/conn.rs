@@ -10,7 +10,6 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 use zmtp::{
@@ -19,11 +18,12 @@ use zmtp::{
 };
 
 use crate::buffer::{Incoming, LARGE, Outgoing, Pool};
+use crate::large;
 use crate::message::{Frame, Kind, Message};
 use crate::transport::Stream;
 
 /// How much of a body that a peer announces is allocated before it has sent that much.
-const TRUST: usize = 1 << 20;
+const TRUST: usize = 64 << 10;
 
 /// Frames in one message. A peer that never ends a message must not fill the memory.
 const MAX_FRAMES: usize = 1 << 20;
@@ -121,7 +121,9 @@ enum Phase {
 
 /// A body under way that is longer than the buffer.
 struct LargeBody {
-    data: Vec<u8>,
+    /// What there is of it, and room for more.
+    memory: Vec<u8>,
+    there: usize,
     len: usize,
     more: bool,
     command: bool,
@@ -289,7 +291,7 @@ impl Conn {
             .is_ok_and(|progress| progress.peer.is_some());
         if self.unwritten() > 0 && !over {
             // An error is to reach the peer as well, if it can.
-            let flushed = self.flush(pool);
+            let flushed = self.flush(pool, false);
             if progress.is_ok() {
                 flushed?;
             }
@@ -358,11 +360,17 @@ impl Conn {
     fn fill(&mut self, pool: &mut Pool) -> Result<bool, Broken> {
         let result = match &mut self.body {
             Some(body) => {
-                if body.data.len() == body.data.capacity() {
-                    let more = (body.len - body.data.len()).min(body.data.len().max(TRUST));
-                    body.data.reserve_exact(more);
+                if body.there == body.memory.len() {
+                    let longer = body.len.min(body.there + body.there.max(TRUST));
+                    body.memory.reserve_exact(longer - body.there);
+                    body.memory.resize(longer, 0);
                 }
-                self.stream.read_into(spare_capacity(&mut body.data))
+                let end = body.len.min(body.memory.len());
+                let result = self.stream.read(&mut body.memory[body.there..end]);
+                if let Ok(n) = result {
+                    body.there += n;
+                }
+                result
             }
             None => {
                 let room = self.incoming.room(pool);
@@ -392,7 +400,6 @@ impl Conn {
                 self.readable = false;
                 Ok(false)
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
@@ -493,14 +500,18 @@ impl Conn {
     ) -> Result<(), Broken> {
         let len = usize::try_from(body_len)
             .map_err(|_| Broken::Protocol(format!("a frame of {body_len} bytes")))?;
-        let mut data = Vec::new();
-        data.try_reserve_exact(len.min(TRUST))
-            .map_err(|_| Broken::Refused("no memory for the message"))?;
-        let there = &self.incoming.bytes()[header_len..];
-        data.extend_from_slice(&there[..there.len().min(len)]);
-        self.incoming.consume(header_len + data.len());
+        let beginning = &self.incoming.bytes()[header_len..];
+        let there = beginning.len();
+        let mut memory = match large::kept(len) {
+            Some(memory) => memory,
+            None => large::fresh(len.min(TRUST.max(there)))
+                .map_err(|_| Broken::Refused("no memory for the message"))?,
+        };
+        memory[..there].copy_from_slice(beginning);
+        self.incoming.consume(header_len + there);
         self.body = Some(Box::new(LargeBody {
-            data,
+            memory,
+            there,
             len,
             more,
             command,
@@ -510,15 +521,16 @@ impl Conn {
 
     /// The large body under way, once it is whole; an encrypted one is opened where it is.
     fn finish_large(&mut self) -> Result<Option<(Frame, bool, bool)>, Broken> {
-        let Some(mut body) = self.body.take_if(|body| body.data.len() == body.len) else {
+        let Some(mut body) = self.body.take_if(|body| body.there == body.len) else {
             return Ok(None);
         };
         self.after_huge = body.len >= HUGE;
         let Phase::Sealed(cipher) = &mut self.phase else {
-            return Ok(Some((Frame::from(body.data), body.more, body.command)));
+            let frame = Frame::from(large::shared(body.memory, body.len));
+            return Ok(Some((frame, body.more, body.command)));
         };
-        let Opened { more, command } = open(cipher, &mut body.data)?;
-        let opened = Bytes::from(body.data).slice(MESSAGE_OVERHEAD..);
+        let Opened { more, command } = open(cipher, &mut body.memory[..body.len])?;
+        let opened = large::shared(body.memory, body.len).slice(MESSAGE_OVERHEAD..);
         Ok(Some((Frame::from(opened), more, command)))
     }
 
@@ -702,15 +714,20 @@ impl Conn {
         }
     }
 
-    /// Writes what is encoded, as far as the kernel takes it.
+    /// Writes what is encoded, as far as the kernel takes it; where more follows, in whole segments, as a tiny one
+    /// costs as much. (64 KiB over loopback, where the end of every other message was a segment: 155 thousand a
+    /// second, 93 to 126 without this.)
     #[inline]
-    pub(crate) fn flush(&mut self, pool: &mut Pool) -> Result<(), Broken> {
+    pub(crate) fn flush(&mut self, pool: &mut Pool, more: bool) -> Result<(), Broken> {
         if self.outgoing.len() == 0 || !self.writable {
             return Ok(());
         }
         self.owes_reply = false;
+        let rest = if more { self.beyond_segments() } else { 0 };
         let stream = &self.stream;
-        let written = self.outgoing.write(pool, |slices| stream.writev(slices));
+        let written = self
+            .outgoing
+            .write(pool, rest, |slices| stream.writev(slices));
         self.outgoing.keep_common(pool);
         match written {
             Ok(()) => Ok(()),
@@ -720,6 +737,13 @@ impl Conn {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What the last whole segment of the bytes to be written leaves; nothing if there is none.
+    fn beyond_segments(&self) -> usize {
+        // Asked for each time, as segments grow with the peer's window.
+        let (segment, len) = (self.stream.segment(), self.outgoing.len());
+        if len < segment { 0 } else { len % segment }
     }
 
     /// Reads and throws away what the peer sent, so that closing does not reset the connection
@@ -801,8 +825,8 @@ mod tests {
         }
     }
 
-    /// A PLAIN client and its server, before the first octet.
-    fn ends() -> [Conn; 2] {
+    /// The two ends of a connection: of who made it and of who accepted it.
+    fn streams() -> [Stream; 2] {
         let options = StreamOptions::default();
         let any = Endpoint::parse("tcp://127.0.0.1:*").unwrap();
         let listener = Listener::bind(&any, &options).unwrap();
@@ -816,12 +840,40 @@ mod tests {
         };
         let client = until(&mut || connecting.finish().unwrap());
         let server = until(&mut || listener.accept().unwrap().map(|(stream, _)| stream));
+        [client, server]
+    }
+
+    /// A PLAIN client and its server, before the first octet.
+    fn ends() -> [Conn; 2] {
+        let [client, server] = streams();
         let shows = Mechanism::PlainClient {
             username: b"ann".to_vec(),
             password: Secret::from(PASSWORD),
         };
         [(client, shows), (server, Mechanism::PlainServer)]
             .map(|(stream, mechanism)| Conn::zmtp(stream, local(mechanism), u64::MAX))
+    }
+
+    #[test]
+    fn whole_segments_are_written_while_more_follows() {
+        let [stream, _peer] = streams();
+        let (mut conn, mut pool) = (Conn::raw(stream), Pool::default());
+        // What is left of so much more than a segment. Segments may grow meanwhile, with the peer's window.
+        let mut left = |beyond: isize, more| loop {
+            let segment = conn.stream().segment();
+            let body = vec![7; segment.saturating_add_signed(beyond)];
+            conn.encode(&Message::from(body), &mut pool);
+            conn.flush(&mut pool, more).unwrap();
+            let left = conn.unwritten();
+            conn.flush(&mut pool, false).unwrap();
+            assert_eq!(conn.unwritten(), 0);
+            if conn.stream().segment() == segment {
+                break left;
+            }
+        };
+        assert_eq!(left(100, true), 100);
+        assert_eq!(left(100, false), 0);
+        assert_eq!(left(-100, true), 0, "there is no whole one");
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod context;
 mod endpoint;
 mod error;
 mod io;
+mod large;
 mod lease;
 mod message;
 mod monitor;

@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use crate::body::Body;
 use crate::buffer::LARGE;
+use crate::large;
 
 /// The longest body that is kept inside a [`Frame`] itself. A frame of 72 bytes rather than 64
 /// keeps the very common 64-byte body inline: over inproc, where the receiver frees what the
@@ -88,7 +89,7 @@ impl Frame {
     fn longer(body: &[u8]) -> Self {
         match body.len() < LARGE {
             true => Frame(Content::Copied(Body::copy(body))),
-            false => Frame(Content::Shared(Bytes::copy_from_slice(body))),
+            false => Frame(Content::Shared(large::copy(body))),
         }
     }
 

@@ -46,6 +46,10 @@ const CROWD: usize = 32;
 /// Messages taken from one connection before others get their turn, however fast it sends.
 pub(crate) const AT_ONCE: usize = 1000;
 
+/// Bytes received ahead of the application in one turn, so that what is read goes into memory that was just let go
+/// of. Messages of 1 MiB (`push-tcp-1M`): 10.0 to 10.4 thousand a second, without it 2.3 to 10.8.
+const AHEAD: usize = 1 << 20;
+
 /// Inproc pipes that a waiting caller listens to at the same time; the others tell it.
 const LISTENED_TO: usize = 4;
 
@@ -702,7 +706,8 @@ impl Pipes {
     fn encoded(&mut self, id: PipeId) {
         let (pipe, batch) = (&self.slab[id], self.pool.out_batch);
         if pipe.conn().is_some_and(|conn| conn.unwritten() >= batch) {
-            self.flush(id);
+            // In a burst its end waits as a small message does.
+            self.write(id, self.company.is_awaited());
         } else if !pipe.dirty {
             self.mark_dirty(id);
         }
@@ -711,6 +716,11 @@ impl Pipes {
     /// Writes what a pipe has to write, encoding what is queued. Returns whether any message
     /// left its queue.
     pub(crate) fn flush(&mut self, id: PipeId) -> bool {
+        self.write(id, false)
+    }
+
+    /// The same where more follows, perhaps: the end is left to be written with that.
+    fn write(&mut self, id: PipeId, more: bool) -> bool {
         let pipe = &mut self.slab[id];
         let before = pipe.queued_out();
         let Link::Wire(conn) = &mut pipe.link else {
@@ -738,7 +748,12 @@ impl Pipes {
             if conn.unwritten() == 0 || !conn.writable || result.is_err() {
                 break;
             }
-            result = conn.flush(&mut self.pool);
+            let more = more || !pipe.outq.is_empty();
+            if more && conn.unwritten() < limit {
+                self.mark_dirty(id);
+                break;
+            }
+            result = conn.flush(&mut self.pool, more);
             if !conn.writable && self.beside > 0 {
                 self.happened.push((id, Happened::Blocked));
             }
@@ -1112,9 +1127,9 @@ impl Pipes {
         if matches!(self.slab[id].link, Link::Inproc(_)) {
             return self.has_message(id);
         }
-        let mut turn = 0;
+        let (mut turn, mut bytes) = (0, 0);
         while self.wants_input(id) {
-            if turn == AT_ONCE {
+            if turn == AT_ONCE || bytes >= AHEAD {
                 self.mark_unread(id);
                 break;
             }
@@ -1123,6 +1138,7 @@ impl Pipes {
             if !self.next(id, &mut message) {
                 break;
             }
+            bytes += message.size();
             let pipe = &mut self.slab[id];
             if pipe.conflate {
                 self.counters.dropped.conflated += pipe.inq.len() as u64;

@@ -541,6 +541,37 @@ fn messages_to_many_peers_leave_while_the_application_computes() {
     }
 }
 
+/// The same for the end of a large message in a burst, of which only whole segments are written at once.
+#[test]
+fn the_end_of_a_large_message_leaves_while_the_application_computes() {
+    let (sending, receiving) = (Context::new(), Context::new());
+    let push = Push::with_options(&sending, quick()).unwrap();
+    let monitor = push.monitor();
+    let pulls = [(); 2].map(|()| {
+        let pull = Pull::new(&receiving).unwrap();
+        push.connect(&pull.bind(ANY).unwrap()).unwrap();
+        event(&monitor, EventKind::HandshakeSucceeded);
+        pull
+    });
+    for _ in 0..100 {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                assert_eq!(message(&pulls[0]).size(), 1);
+                assert_eq!(message(&pulls[1]).size(), 1);
+                assert_eq!(message(&pulls[0]).size(), 300_000);
+                assert_eq!(message(&pulls[1]).size(), 1);
+                over.store(true, Ordering::SeqCst);
+            });
+            // The second waits for company, with its peer: what the other peer has to be sent is not noted yet.
+            for size in [1, 1, 300_000, 1] {
+                push.send(vec![1u8; size]).unwrap();
+            }
+            assert!(compute_until(&over));
+        });
+    }
+}
+
 /// The same for messages sent before there was a connection, and for a reply after a receive.
 #[test]
 fn queued_messages_and_replies_leave_while_the_application_computes() {
@@ -611,18 +642,23 @@ fn messages_are_received_ahead_up_to_the_high_water_mark() {
 #[test]
 fn a_burst_is_received_ahead_after_its_first_message_was_taken() {
     let context = Context::new();
-    for _ in 0..20 {
-        let pull = Pull::new(&context).unwrap();
-        let mut raw = Raw::connect(&pull.bind(ANY).unwrap()).shake("PUSH");
-        let burst = Raw::frame(&[7; 10_000]).repeat(300);
-        let writer = thread::spawn(move || {
-            raw.send(&burst);
-            raw
-        });
-        assert_eq!(message(&pull).size(), 10_000);
-        // Three megabytes do not fit into the kernel's buffers everywhere: somebody has to read.
-        until("all the others are there", || pull.stats().queued_in == 299);
-        drop(writer.join().unwrap());
+    // Three megabytes and more do not fit into the kernel's buffers everywhere: somebody has to read. The last
+    // are several turns of a connection.
+    for (size, messages, times) in [(10_000, 300, 20), (500_000, 40, 3)] {
+        for _ in 0..times {
+            let pull = Pull::new(&context).unwrap();
+            let mut raw = Raw::connect(&pull.bind(ANY).unwrap()).shake("PUSH");
+            let burst = Raw::frame(&vec![7; size]).repeat(messages);
+            let writer = thread::spawn(move || {
+                raw.send(&burst);
+                raw
+            });
+            assert_eq!(message(&pull).size(), size);
+            until("all the others are there", || {
+                pull.stats().queued_in == messages as u64 - 1
+            });
+            drop(writer.join().unwrap());
+        }
     }
 }
 

@@ -34,6 +34,37 @@ fn pause(dice: &mut Dice) {
 
 // ---- order ----
 
+/// Large bodies come into memory that was another's, which was longer or shorter.
+#[test]
+fn bodies_of_every_length_arrive_as_they_were_sent() {
+    let context = Context::new();
+    for batch in [64 << 10, 4 << 20] {
+        let pull = socket_with(&context, Pull, options().in_batch_size(batch));
+        let push = socket(&context, Push);
+        push.connect(&pull.bind(&fresh("tcp")).unwrap()).unwrap();
+        let lengths = [
+            60_000, 40_000, 33_000, 70_000, 9_000, 1_048_576, 600_000, 2_500_000, 1_300_000, 8_192,
+        ];
+        let lengths = lengths.into_iter().cycle().take(40).zip(1u8..);
+        let sender = Working::start({
+            let lengths = lengths.clone();
+            move || {
+                for (len, n) in lengths {
+                    push.send(message([&vec![n; len], &[n; 3][..]])).unwrap();
+                }
+                push
+            }
+        });
+        for (len, n) in lengths {
+            let message = recv(&pull);
+            assert_eq!((message.len(), message[0].len()), (2, len));
+            assert!(message[0].iter().all(|&byte| byte == n), "{n}");
+            assert_eq!(message[1], [n; 3]);
+        }
+        sender.join();
+    }
+}
+
 /// A million messages from three senders to one receiver, all of which pause at random; the
 /// receiver changes between the forms of the call.
 fn nothing_is_lost_or_reordered(transport: &str, total: u64) {

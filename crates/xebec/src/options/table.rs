@@ -693,8 +693,8 @@ option_table! {
         /// got no faster; buffers are lent while there is something in them, not held.
         "ZMQ_IN_BATCH_SIZE" 101 => in_batch_size(usize): usize = BATCH,
             { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
-        /// How many bytes to collect, at most, before they are written. The default, fifteen times
-        /// libzmq's, fits into two segments over loopback together with the message that comes last.
+        /// How many bytes to collect, at most, before they are written. The default, sixteen times
+        /// libzmq's, is two segments over loopback; while more is sent, only whole segments are written.
         "ZMQ_OUT_BATCH_SIZE" 102 => out_batch_size(usize): usize = WRITE_BATCH,
             { valid: BATCH_SIZE, unit: InBytes, effect: Now, };
         /// A socket that is already bound and listens, for the next bind to tcp, ipc or

@@ -1253,7 +1253,9 @@ impl Serviced for Core {
         }
         let mut changed = self.harvest(&mut st);
         changed |= self.drive_ahead(&mut st);
-        drop(st);
+        // Who waits for the lock reads on itself; else it would not get it until all is read. (1 MiB to a task:
+        // 10.3 thousand a second instead of 3 to 8.)
+        MutexGuard::unlock_fair(st);
         if changed && self.signal.is_awaited() {
             self.signal.raise();
         }

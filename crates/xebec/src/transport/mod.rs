@@ -25,7 +25,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::buffer::Buffer;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketAddrUnix,
@@ -139,12 +138,6 @@ impl Stream {
         retry(|| rustix::io::read(&self.fd, &mut *buffer))
     }
 
-    /// Reads into any buffer that rustix takes: with `spare_capacity`, the room that a `Vec` has
-    /// beyond its length, which needs no zeroing first.
-    pub(crate) fn read_into<B: Buffer<u8>>(&self, room: B) -> io::Result<B::Output> {
-        Ok(rustix::io::read(&self.fd, room)?)
-    }
-
     #[cfg(test)]
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| rustix::net::send(&self.fd, bytes, SendFlags::NOSIGNAL))
@@ -245,6 +238,15 @@ impl Stream {
     /// What kind of stream it is.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// How many bytes the system sends at once: of TCP a segment, 1 where there is no such thing.
+    pub(crate) fn segment(&self) -> usize {
+        let segment = match self.kind {
+            Kind::Tcp => SockRef::from(&self.fd).tcp_mss().unwrap_or(1),
+            Kind::Ipc | Kind::Tipc => 1,
+        };
+        segment.max(1) as usize
     }
 
     /// Says that nothing more will be written; the peer reads the end after what was.
@@ -655,7 +657,6 @@ fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::buffer::spare_capacity;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     fn wait(fd: impl AsFd, flags: PollFlags) {
@@ -715,14 +716,8 @@ mod tests {
 
         assert_eq!(one.write(b"back").expect("room"), 4);
         wait(other, PollFlags::IN);
-        let mut spare = Vec::with_capacity(16);
-        assert_eq!(
-            other
-                .read_into(spare_capacity(&mut spare))
-                .expect("four bytes"),
-            4
-        );
-        assert_eq!(spare, b"back");
+        assert_eq!(other.read(&mut rest).expect("four bytes"), 4);
+        assert_eq!(&rest[..4], b"back");
 
         let many = vec![IoSlice::new(b"x"); MAX_BUFFERS + 1];
         assert_eq!(one.writev(&many).expect("room"), MAX_BUFFERS);
