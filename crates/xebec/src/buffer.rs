@@ -17,7 +17,8 @@ use zeroize::Zeroize;
 pub(crate) const BATCH: usize = 64 * 1024;
 
 /// What is collected for one write, unless OUT_BATCH_SIZE says otherwise: two segments of loopback (65,483 bytes
-/// each) and a little more, which is the beginning of the next.
+/// each) and a little more, which is the beginning of the next. With 64 KiB, which is one, messages of 64 bytes were a
+/// twentieth faster (27.8 M/s), of 1 KiB an eighth slower (5.9) and of 64 KiB a third (95 k/s).
 pub(crate) const WRITE_BATCH: usize = 128 * 1024;
 
 /// Bodies from this size are written from where they are and read into an allocation of their own.
@@ -382,28 +383,42 @@ impl Outgoing {
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<()> {
         while self.len > rest {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let (mut n, mut offered, mut skip) = (0, 0, self.written);
-            let due = self.len - rest;
-            let common = &pool.common.bytes[self.common.clone()];
-            let chunks = self.chunks.iter().map(Bytes::as_ref);
-            let all = chunks.chain([self.tail.as_slice(), common]);
-            for chunk in all.filter(|chunk| !chunk.is_empty()).take(SLICES) {
-                let chunk = &chunk[skip..];
-                slices[n] = IoSlice::new(&chunk[..chunk.len().min(due - offered)]);
-                offered += slices[n].len();
-                (n, skip) = (n + 1, 0);
-                if offered == due {
-                    break;
-                }
-            }
-            let taken = write(&slices[..n])?;
+            let (common, due) = (&pool.common.bytes[self.common.clone()], self.len - rest);
+            // Mostly there is a tail and nothing else: to lay out many slices took a tenth of a µs.
+            let (taken, offered) = match self.chunks.is_empty() {
+                true => self.offer::<2>(common, due, &mut write)?,
+                false => self.offer::<SLICES>(common, due, &mut write)?,
+            };
             self.wrote(pool, taken);
             if taken < offered {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
         }
         Ok(())
+    }
+
+    /// Offers the first `due` bytes to `write`, or as many of them as so many slices hold. How many it took, of how
+    /// many.
+    fn offer<const AT_MOST: usize>(
+        &self,
+        common: &[u8],
+        due: usize,
+        write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<(usize, usize)> {
+        let mut slices = [IoSlice::new(&[]); AT_MOST];
+        let (mut n, mut offered, mut skip) = (0, 0, self.written);
+        let chunks = self.chunks.iter().map(Bytes::as_ref);
+        let all = chunks.chain([self.tail.as_slice(), common]);
+        for chunk in all.filter(|chunk| !chunk.is_empty()).take(AT_MOST) {
+            let chunk = &chunk[skip..];
+            slices[n] = IoSlice::new(&chunk[..chunk.len().min(due - offered)]);
+            offered += slices[n].len();
+            (n, skip) = (n + 1, 0);
+            if offered == due {
+                break;
+            }
+        }
+        Ok((write(&slices[..n])?, offered))
     }
 
     /// Takes note that `taken` bytes left.

@@ -549,6 +549,11 @@ impl Message {
         if empty + 1 == self.len() {
             return None;
         }
+        if empty == 0 {
+            // A peer's own request or reply, mostly.
+            self.pop_front();
+            return Some(Vec::new());
+        }
         let mut frames = std::mem::take(self).into_frames();
         let body = frames.split_off(empty + 1);
         frames.truncate(empty);
@@ -736,7 +741,10 @@ mod tests {
         let mut message: Message = ["a", "b", "", "x", "", "y"].into_iter().collect();
         assert_eq!(message.pop_envelope().unwrap(), ["a", "b"]);
         assert_eq!(message, ["x", "", "y"].into_iter().collect());
-        for bad in [vec!["a", "b"], vec!["a", ""]] {
+        let mut alone: Message = ["", "x", ""].into_iter().collect();
+        assert!(alone.pop_envelope().unwrap().is_empty());
+        assert_eq!(alone, ["x", ""].into_iter().collect());
+        for bad in [vec!["a", "b"], vec!["a", ""], vec![""]] {
             let mut message: Message = bad.clone().into_iter().collect();
             assert!(message.pop_envelope().is_none());
             assert_eq!(message, bad.into_iter().collect(), "unchanged");

@@ -828,9 +828,13 @@ impl Pipes {
             return;
         }
         let crowd = (self.dirty.len() > CROWD).then(Instant::now);
-        for id in std::mem::take(&mut self.dirty) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
             self.slab[id].dirty = false;
             self.flush(id);
+        }
+        if self.dirty.is_empty() {
+            self.dirty = dirty;
         }
         self.pool.common.clear();
         let now = Instant::now();
