@@ -94,11 +94,12 @@ impl Shared {
 
     /// Whether the calling process made this context, rather than inherited it by a fork.
     pub(crate) fn is_own(&self) -> bool {
-        self.belongs_to(rustix::process::getpid())
+        self.process == rustix::process::getpid()
     }
 
-    pub(crate) fn belongs_to(&self, process: Pid) -> bool {
-        self.process == process
+    /// The process that made this context, and so uses it.
+    pub(crate) fn process(&self) -> Pid {
+        self.process
     }
 
     pub(crate) fn max_message_size(&self) -> usize {

@@ -207,7 +207,9 @@ pub fn poll(items: &mut [PollItem<'_>], timeout: Option<Duration>) -> Result<usi
         }
         let over = ready > 0 || deadline.is_some_and(|at| at <= now);
         if !over && !std::mem::replace(&mut flushed, true) {
-            Core::flush_deferred();
+            let core = items.iter().find_map(PollItem::core);
+            let process = core.map_or_else(rustix::process::getpid, |core| core.ctx.process());
+            Core::flush_deferred(process);
             continue;
         }
         let waited = wait(items, if over { Some(now) } else { deadline });
@@ -243,7 +245,9 @@ fn wait(items: &mut [PollItem<'_>], deadline: Option<Instant>) -> Waited {
             .filter_map(PollItem::core_and_interest)
             .collect()
     };
-    let wake = sys::own_wake();
+    let wake = cores
+        .first()
+        .and_then(|(core, _)| sys::own_wake(core.ctx.process()));
     let sleeps: Vec<Option<Sleep<'_, Arc<Wake>>>> = cores
         .iter()
         .map(|(core, interest)| core.enter_poll(*interest, wake.as_ref()))

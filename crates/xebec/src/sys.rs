@@ -171,18 +171,19 @@ thread_local! {
 
 /// The wake-up that the calling thread sleeps on, whichever socket it waits for. `None` if the
 /// system is out of descriptors: then the caller may [`nap`].
-pub(crate) fn own_wake() -> Option<Arc<Wake>> {
-    // A process that was forked has its parent's descriptors, and would take its wake-ups.
-    let me = rustix::process::getpid();
+///
+/// `process`: the one that made the socket, so the calling one. A process that was forked has its parent's
+/// descriptors, and would take its wake-ups.
+pub(crate) fn own_wake(process: Pid) -> Option<Arc<Wake>> {
     let known = OWN.try_with(|own| own.borrow().clone()).ok().flatten();
-    if let Some((pid, wake)) = known
-        && pid == me
+    if let Some((made_by, wake)) = known
+        && made_by == process
     {
         return Some(wake);
     }
     let wake = Arc::new(Wake::new().ok()?);
     // A thread that is about to end has no place to keep it.
-    let _ = OWN.try_with(|own| *own.borrow_mut() = Some((me, wake.clone())));
+    let _ = OWN.try_with(|own| *own.borrow_mut() = Some((process, wake.clone())));
     Some(wake)
 }
 
@@ -267,4 +268,20 @@ pub(crate) fn will_write<T>(place: *const T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_process_has_a_wake_up_of_its_own() {
+        let parent = rustix::process::getpid();
+        let wake = |process| own_wake(process).expect("descriptors");
+        let first = wake(parent);
+        assert!(Arc::ptr_eq(&first, &wake(parent)));
+        let child = wake(Pid::INIT);
+        assert!(!Arc::ptr_eq(&first, &child));
+        assert!(Arc::ptr_eq(&child, &wake(Pid::INIT)));
+    }
 }

@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use rustix::process::Pid;
+
 use super::Core;
 use crate::pipe::SILENCE;
 
@@ -30,13 +32,13 @@ impl Core {
             list.push((Arc::downgrade(self), now));
             old
         });
-        flush(old);
+        flush(old, self.ctx.process());
     }
 
     /// The calling thread is about to wait: nothing that it has sent may wait for its return. Whether
-    /// anything did.
-    pub(crate) fn flush_deferred() -> bool {
-        flush(DEFERRED.with_borrow_mut(std::mem::take))
+    /// anything did. `process` is the calling one, as the contexts that it made tell.
+    pub(crate) fn flush_deferred(process: Pid) -> bool {
+        flush(DEFERRED.with_borrow_mut(std::mem::take), process)
     }
 
     /// The same, for a thread that has written what there is of this socket.
@@ -53,23 +55,19 @@ impl Core {
 }
 
 /// Writes what waits in these. Whether there were any.
-fn flush(deferred: Vec<(Weak<Core>, Instant)>) -> bool {
-    let any = !deferred.is_empty();
-    if any {
-        let me = rustix::process::getpid();
-        // A process that was forked leaves its parent's to the parent.
-        let own = |core: &Arc<Core>| core.ctx.belongs_to(me);
-        for core in deferred
-            .iter()
-            .filter_map(|(core, _)| core.upgrade())
-            .filter(own)
-        {
-            let mut st = core.lock();
-            st.pipes.flush_dirty();
-            core.settle(&mut st);
-        }
+fn flush(deferred: Vec<(Weak<Core>, Instant)>, process: Pid) -> bool {
+    // A process that was forked leaves its parent's to the parent.
+    let own = |core: &Arc<Core>| core.ctx.process() == process;
+    for core in deferred
+        .iter()
+        .filter_map(|(core, _)| core.upgrade())
+        .filter(own)
+    {
+        let mut st = core.lock();
+        st.pipes.flush_dirty();
+        core.settle(&mut st);
     }
-    any
+    !deferred.is_empty()
 }
 
 #[cfg(test)]

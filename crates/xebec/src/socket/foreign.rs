@@ -144,7 +144,7 @@ impl Socket {
     #[doc(hidden)]
     pub fn readiness(&self) -> (bool, bool) {
         match self.core.readiness() {
-            (false, _) if Core::flush_deferred() => self.core.readiness(),
+            (false, _) if Core::flush_deferred(self.core.ctx.process()) => self.core.readiness(),
             ready => ready,
         }
     }
