@@ -239,7 +239,7 @@ impl<'a> Attempt<'a> {
     /// a conversation. So it may spin anew.
     fn came(&mut self, spin: &mut Spin) {
         let until = self.spin_until.take();
-        if until.is_some_and(|until| Instant::now() < until) {
+        if spin.is_under_way() && until.is_some_and(|until| Instant::now() < until) {
             spin.succeeded();
         }
     }
@@ -781,6 +781,11 @@ impl Core {
             }
             _ => None,
         };
+        if writes {
+            // It may have been all that took the room that a sender waits for: the kernel tells nothing of
+            // what it took at once.
+            return (st, None);
+        }
         let deadline = attempt.deadline();
         let now = Instant::now();
         if task.is_none() && deadline.is_some_and(|at| at <= now) {
@@ -793,11 +798,6 @@ impl Core {
                 return (st, None);
             }
             return (st, Some(Waited::TimedOut));
-        }
-        if writes {
-            // It may have been all that took the room that a sender waits for: the kernel tells nothing of
-            // what it took at once.
-            return (st, None);
         }
         // Before the spin: the peer that is waited for may be waiting for just that.
         if attempt.spin_until.is_none() && self.has_deferred_elsewhere() {
@@ -913,6 +913,8 @@ impl Core {
     /// waits for room reads nothing), for it will not be reported again. True if that brought
     /// anything to look at.
     fn read_ahead(self: &Arc<Self>, st: &mut State) -> bool {
+        // Most have been read empty by now.
+        st.pipes.prune_unread();
         if st.pipes.unread_len() == 0 || !self.drive_ahead(st) {
             return false;
         }

@@ -57,6 +57,11 @@ impl Spin {
         Duration::ZERO
     }
 
+    /// Whether a spin has begun of which it is not known how it ends.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.spinning
+    }
+
     /// The wait that is over took so long asleep.
     pub(super) fn slept(&mut self, time: Duration, budget: Duration) {
         if std::mem::take(&mut self.skipping) && time > LONG * budget {
