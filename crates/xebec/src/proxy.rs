@@ -5,17 +5,23 @@
 //! streamer. A capture socket, if given, gets a copy of everything; a control socket steers.
 
 use std::fmt;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use zmtp::SocketType;
 
 use crate::error::{RecvError, SendErrorKind};
 use crate::message::Message;
 use crate::poll::{Interest, PollError, PollItem, poll};
-use crate::socket::Socket;
+use crate::socket::{Core, Socket};
 
 /// Messages moved in one direction before the other gets its turn.
 const TURN: usize = 256;
+
+/// A round that moved more than this has not kept anybody waiting for its own sake: what it spends on each message
+/// is little. (Where a proxy of two threads' stream of 64 bytes, too, let others run, it passed on 6.9 million a
+/// second instead of 10.1.)
+const CONVERSATION: u64 = 32;
 
 /// How long a side that is full is left alone before it is tried again: only a bound; the poll
 /// wakes as soon as there is room.
@@ -97,6 +103,42 @@ struct Lane {
     held: Option<Message>,
 }
 
+/// Whether a proxy of requests and replies that is never done lets others have its processor, between two rounds.
+///
+/// Where clients, workers and proxy share the processors, whom it has woken waits until the proxy has nothing to
+/// do, or the system finds that it had its share. (16 REQs through a proxy to 4 REPs on two processors, p99: 531
+/// µs, and 453 with this; medians of nine, in turns.) Where something else never waits, that takes the
+/// processor for milliseconds (8 thousand messages a second instead of 29), so it is not tried often there.
+#[derive(Default)]
+struct Courtesy {
+    /// How much of late took long: two to the power of this are the rounds without.
+    regret: u32,
+    skip: u32,
+}
+
+impl Courtesy {
+    /// Nobody who answers requests needs so long; the least that the system gives who never waits is longer.
+    const LONG: Duration = Duration::from_millis(1);
+    /// One that took long in five is too much.
+    const REGRET: u32 = 4;
+    const MOST_REGRET: u32 = 12;
+
+    fn is_due(&mut self) -> bool {
+        let due = self.skip == 0;
+        self.skip = self.skip.saturating_sub(1);
+        due
+    }
+
+    fn took(&mut self, time: Duration) {
+        if time < Self::LONG {
+            self.regret = self.regret.saturating_sub(1);
+            return;
+        }
+        self.regret = Self::MOST_REGRET.min(self.regret + Self::REGRET);
+        self.skip = 1 << self.regret;
+    }
+}
+
 enum Flow {
     Run,
     Pause,
@@ -164,6 +206,7 @@ impl<'a> Proxy<'a> {
         let single = std::ptr::eq(self.front, self.back);
         let mut flow = Flow::Run;
         let (mut to_back, mut to_front) = (Lane::default(), Lane::default());
+        let mut courtesy = Courtesy::default();
         loop {
             self.wait(&flow, &to_back, &to_front, single)?;
             if let Some(control) = self.control
@@ -176,16 +219,28 @@ impl<'a> Proxy<'a> {
                 Flow::Pause => continue,
                 Flow::Run => {}
             }
-            let (messages, bytes) = self.forward(self.front, self.back, &mut to_back, single)?;
-            self.stats.front_in += messages;
+            let (requests, bytes) = self.forward(self.front, self.back, &mut to_back, single)?;
+            self.stats.front_in += requests;
             self.stats.front_in_bytes += bytes;
             if single {
                 continue;
             }
-            let (messages, bytes) = self.forward(self.back, self.front, &mut to_front, false)?;
-            self.stats.back_in += messages;
+            let (replies, bytes) = self.forward(self.back, self.front, &mut to_front, false)?;
+            self.stats.back_in += replies;
             self.stats.back_in_bytes += bytes;
+            let converses = requests > 0 && replies > 0 && requests + replies <= CONVERSATION;
+            if converses && courtesy.is_due() {
+                self.let_others_run(&mut courtesy);
+            }
         }
+    }
+
+    /// What was passed on leaves first.
+    fn let_others_run(&self, courtesy: &mut Courtesy) {
+        Core::flush_deferred(self.front.core().ctx.process());
+        let begun = Instant::now();
+        thread::yield_now();
+        courtesy.took(begun.elapsed());
     }
 
     /// Waits for something to do: input on a side whose other side has room.
@@ -337,4 +392,38 @@ fn fits(front: SocketType, back: SocketType) -> bool {
     let two_way = |kind| matches!(kind, Dealer | Router | Pair | Req | Rep);
     let feeds = |from, to| matches!((from, to), (Xsub | Sub, Xpub | Pub) | (Pull, Push));
     two_way(front) && two_way(back) || feeds(front, back) || feeds(back, front)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often others get the processor in so many rounds, if that takes so long each time.
+    fn times(courtesy: &mut Courtesy, rounds: usize, takes: impl Fn(usize) -> Duration) -> usize {
+        let mut times = 0;
+        for _ in 0..rounds {
+            if courtesy.is_due() {
+                courtesy.took(takes(times));
+                times += 1;
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn others_get_the_processor_unless_they_keep_it() {
+        let (soon, late) = (Courtesy::LONG / 2, Courtesy::LONG * 3);
+        let mut courtesy = Courtesy::default();
+        assert_eq!(times(&mut courtesy, 1_000, |_| soon), 1_000);
+        let few = times(&mut courtesy, 100_000, |_| late);
+        assert!((3..30).contains(&few), "{few}");
+        // They have gone.
+        times(&mut courtesy, 5_000, |_| soon);
+        assert_eq!(times(&mut courtesy, 1_000, |_| soon), 1_000);
+        let one_in = |n: usize| move |time: usize| if time.is_multiple_of(n) { late } else { soon };
+        let few = times(&mut courtesy, 1_000_000, one_in(4));
+        assert!(few < 10_000, "{few}");
+        let many = times(&mut courtesy, 1_000_000, one_in(50));
+        assert!(many > 500_000, "{many}");
+    }
 }
