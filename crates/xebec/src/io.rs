@@ -21,7 +21,7 @@ use crate::sys::{EventSet, Events, Wake};
 
 /// How often a leased socket is looked at: long enough to cost nothing, short enough that an application
 /// that turns to other work is not missed. Output that was too new for one tick leaves with the next, a
-/// millisecond after it was sent at the latest.
+/// millisecond after it was sent at the latest, unless others are at the socket then (`PASSED_TICKS`).
 const TICK: Duration = Duration::from_micros(900);
 
 /// The token of the thread's own wake-up.
