@@ -25,17 +25,17 @@ const PATHS: &[Path] = &[
     Path {
         name: "tcp-send",
         about: "a message of 64 bytes into the buffer of a tcp connection",
-        committed: 483,
+        committed: 450,
     },
     Path {
         name: "tcp-recv",
         about: "a message of 64 bytes out of the buffer of a tcp connection",
-        committed: 483,
+        committed: 390,
     },
     Path {
         name: "inproc",
         about: "a message of 64 bytes over inproc, sent and received",
-        committed: 798,
+        committed: 615,
     },
     Path {
         name: "tcp-req",
@@ -45,12 +45,17 @@ const PATHS: &[Path] = &[
     Path {
         name: "inproc-req",
         about: "a round trip over inproc, both ends",
-        committed: 3_590,
+        committed: 3_480,
     },
 ];
 
 /// How often each workload does what is counted: ROUNDS × BURST of the example.
 const TIMES: u64 = 10_000;
+
+/// So often a path is counted that seems to have become dearer, for the least of them. Where the machine is
+/// slow, callgrind is so slow that output which waits for company leaves without: a message into the buffer of
+/// a connection took 448, 605 and 1245 instructions in three runs of one program.
+const TRIES: usize = 5;
 
 /// In percent: compilers and C libraries differ by less, and whoever changes a path sees more.
 const SLACK: u64 = 15;
@@ -68,7 +73,13 @@ pub(crate) fn compare(request: &Request) -> Outcome {
     let mut dearer = Vec::new();
     let mut notes = Vec::new();
     for path in PATHS {
-        let now = count(path.name)?;
+        let mut now = count(path.name)?;
+        for _ in 1..TRIES {
+            if verdict(path.committed, now) != Verdict::Dearer {
+                break;
+            }
+            now = now.min(count(path.name)?);
+        }
         let percent = now as f64 * 100.0 / path.committed as f64 - 100.0;
         println!(
             "{:<12} {:>9} {now:>9} {percent:>+6.1}%  {}",

@@ -373,6 +373,33 @@ impl Message {
         *self = Message::new();
     }
 
+    /// Whether there is nothing to it but one frame: no more of them, no address, no group.
+    #[inline(always)]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.rest.is_empty() && self.kind == Kind::Data && self.routing_id == 0
+    }
+
+    /// Its first frame, which leaves an empty one.
+    #[inline(always)]
+    pub(crate) fn take_first(&mut self) -> Frame {
+        std::mem::take(&mut self.first)
+    }
+
+    /// Becomes a message of this frame and nothing else, where what was there before is [shed](Self::shed).
+    #[inline(always)]
+    pub(crate) fn put_bare(&mut self, frame: Frame) {
+        std::mem::forget(std::mem::replace(&mut self.first, frame));
+        self.kind = Kind::Data;
+        self.routing_id = 0;
+        self.origin = None;
+    }
+
+    /// Becomes `message`, in the same case.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, message: Message) {
+        std::mem::forget(std::mem::replace(self, message));
+    }
+
     pub(crate) fn of_kind(kind: Kind, topic: &[u8]) -> Self {
         Message {
             kind,
@@ -426,12 +453,25 @@ impl Message {
     /// The last frame: the body behind any envelope.
     #[inline]
     pub fn body(&self) -> &Frame {
-        self.rest().last().unwrap_or(&self.first)
+        match self.rest.is_empty() {
+            true => &self.first,
+            false => self.rest().last().unwrap_or(&self.first),
+        }
     }
 
     /// The bytes in all frames together.
+    #[inline]
     pub fn size(&self) -> usize {
-        self.first.len() + self.rest().iter().map(Frame::len).sum::<usize>()
+        let rest = match self.rest.is_empty() {
+            true => 0,
+            false => self.size_of_rest(),
+        };
+        self.first.len() + rest
+    }
+
+    #[inline(never)]
+    fn size_of_rest(&self) -> usize {
+        self.rest().iter().map(Frame::len).sum()
     }
 
     /// Adds a frame behind the last.

@@ -136,7 +136,9 @@ pub(crate) enum Link {
     Inproc(Box<End>),
 }
 
-/// One pipe.
+/// One pipe. On cache lines of its own: its traffic is written for each message, and what is next to it may be
+/// another thread's.
+#[repr(align(64))]
 pub(crate) struct Pipe {
     pub(crate) link: Link,
     /// Accepted from the application and not yet encoded.
@@ -317,6 +319,16 @@ impl Pipe {
             Link::Wire(conn) => !conn.in_handshake(),
             Link::Inproc(end) => end.is_open(),
         }
+    }
+
+    /// The application is about to have a message that came by this pipe.
+    #[inline(always)]
+    fn received(&mut self, id: PipeId, message: &mut Message) {
+        self.traffic.messages_in += 1;
+        self.traffic.bytes_in += message.size() as u64;
+        message.origin = Some(self.connection_id(id));
+        // Over inproc a message arrives as it was sent; an address is the receiver's to give.
+        message.set_routing_id(0);
     }
 
     #[inline]
@@ -587,13 +599,50 @@ impl Pipes {
         }
     }
 
+    /// Sends a message down a pipe if that [can take it](Self::can_send). If so nothing is to be expected
+    /// of what is left of it.
+    #[inline(always)]
+    pub(crate) fn try_send(&mut self, id: PipeId, message: &mut Message) -> bool {
+        let pipe = &mut self.slab[id];
+        // What nearly every call meets, with one look at the pipe.
+        if !(pipe.ending || pipe.failed || pipe.conflate) {
+            match &mut pipe.link {
+                Link::Inproc(end) => {
+                    let room = end.is_open() && end.has_room();
+                    if room {
+                        pipe.traffic.sent(message);
+                        end.push(message);
+                        self.counters.dropped.conflated += end.take_replaced();
+                    }
+                    return room;
+                }
+                Link::Wire(conn)
+                    if conn.writable
+                        && pipe.outq.is_empty()
+                        && conn.unwritten_messages() < pipe.sndhwm
+                        && conn.unwritten() < self.pool.out_batch
+                        && !conn.in_handshake() =>
+                {
+                    pipe.traffic.sent(message);
+                    conn.encode(message, &mut self.pool);
+                    self.encoded(id);
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        let room = self.can_send(id);
+        if room {
+            self.send(id, message);
+        }
+        room
+    }
+
     /// Sends a message down a pipe that [can take it](Self::can_send). Nothing is to be expected of what
     /// is left of it.
     #[inline]
     pub(crate) fn send(&mut self, id: PipeId, message: &mut Message) {
-        let pipe = &mut self.slab[id];
-        pipe.traffic.messages_out += 1;
-        pipe.traffic.bytes_out += message.size() as u64;
+        self.slab[id].traffic.sent(message);
         self.carry(id, message);
     }
 
@@ -628,10 +677,8 @@ impl Pipes {
             && !conn.in_handshake()
             && !pipe.conflate
         {
-            let size = message.size();
-            pipe.traffic.messages_out += 1;
-            pipe.traffic.bytes_out += size as u64;
-            match size < LARGE {
+            pipe.traffic.sent(message);
+            match message.size() < LARGE {
                 true => conn.encode_common(message, &mut self.pool),
                 false => conn.encode(message, &mut self.pool),
             }
@@ -880,7 +927,7 @@ impl Pipes {
         self.receive(id, false, slot)
     }
 
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self, id: PipeId, newest: bool, slot: &mut Message) -> bool {
         let pipe = &mut self.slab[id];
         // What nearly every call meets: nothing was received ahead, the next message is decoded from what
@@ -888,28 +935,29 @@ impl Pipes {
         let plain = pipe.inq.is_empty() && !newest && !pipe.failed;
         let found = match &mut pipe.link {
             Link::Inproc(end) if plain && !pipe.ending => {
-                let found = end.pop_into(slot);
-                if found && end.owes() {
-                    self.mark_dirty(id);
+                if end.pop_into(slot) {
+                    let owes = end.owes();
+                    pipe.received(id, slot);
+                    if owes {
+                        self.mark_dirty(id);
+                    }
+                    return true;
                 }
-                found || self.recv_queued(id, newest, slot)
+                self.recv_queued(id, newest, slot)
             }
             Link::Wire(conn) if plain => match conn.next(&mut self.pool, slot) {
-                Ok(true) if !conn.owes_reply => true,
+                Ok(true) if !conn.owes_reply => {
+                    pipe.received(id, slot);
+                    return true;
+                }
                 outcome => self.outcome(id, outcome),
             },
             _ => self.recv_queued(id, newest, slot),
         };
-        if !found {
-            return false;
+        if found {
+            self.slab[id].received(id, slot);
         }
-        let pipe = &mut self.slab[id];
-        pipe.traffic.messages_in += 1;
-        pipe.traffic.bytes_in += slot.size() as u64;
-        slot.origin = Some(pipe.connection_id(id));
-        // Over inproc a message arrives as it was sent; an address is the receiver's to give.
-        slot.set_routing_id(0);
-        true
+        found
     }
 
     #[inline(never)]

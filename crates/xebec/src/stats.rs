@@ -1,6 +1,6 @@
 //! Counters: what a socket has carried, what it dropped and why.
 
-use crate::message::ConnectionId;
+use crate::message::{ConnectionId, Message};
 
 /// Messages that a socket dropped, by reason. Nothing is dropped without being counted here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,14 @@ pub(crate) struct Traffic {
     pub(crate) messages_out: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+}
+
+impl Traffic {
+    #[inline(always)]
+    pub(crate) fn sent(&mut self, message: &Message) {
+        self.messages_out += 1;
+        self.bytes_out += message.size() as u64;
+    }
 }
 
 impl std::ops::AddAssign for Traffic {

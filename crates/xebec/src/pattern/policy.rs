@@ -10,8 +10,10 @@ use crate::pipe::{PipeId, Pipes};
 
 const ABSENT: u32 = u32::MAX;
 
-/// Pipes in turn, the active ones in front.
+/// Pipes in turn, the active ones in front. On cache lines of its own: `current` is written for each message, and
+/// the next one in memory may be another thread's.
 #[derive(Default)]
+#[repr(align(128))]
 pub(crate) struct Ring {
     items: Vec<PipeId>,
     /// Where each pipe stands in `items`; indexed by pipe.
@@ -99,7 +101,7 @@ impl Ring {
 pub(crate) struct FairQueue(pub(crate) Ring);
 
 impl FairQueue {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recv(&mut self, pipes: &mut Pipes, slot: &mut Message) -> Option<PipeId> {
         while let Some(id) = self.0.current() {
             if pipes.recv(id, slot) {
@@ -141,20 +143,20 @@ impl LoadBalance {
     }
 
     /// Sends, or leaves the message if no peer takes it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(
         &mut self,
         pipes: &mut Pipes,
         message: &mut Message,
     ) -> Result<PipeId, SendErrorKind> {
-        match self.next(pipes) {
-            Some(id) => {
-                pipes.send(id, message);
+        while let Some(id) = self.0.current() {
+            if pipes.try_send(id, message) {
                 self.0.advance();
-                Ok(id)
+                return Ok(id);
             }
-            None => Err(SendErrorKind::WouldBlock),
+            self.0.deactivate(id);
         }
+        Err(SendErrorKind::WouldBlock)
     }
 }
 

@@ -23,4 +23,24 @@ impl Message {
     pub(crate) fn is_data(&self) -> bool {
         true
     }
+
+    /// Odd ones pass as messages.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.0.is_multiple_of(2)
+    }
+
+    pub(crate) fn take_first(&mut self) -> Frame {
+        Frame(self.0)
+    }
+
+    pub(crate) fn put_bare(&mut self, frame: Frame) {
+        self.0 = frame.0;
+    }
+
+    pub(crate) fn put(&mut self, message: Message) {
+        *self = message;
+    }
 }
+
+/// The double of the only frame of a message.
+pub(crate) struct Frame(u32);
