@@ -301,8 +301,8 @@ pub(crate) fn pair(
     );
     let (forth_out, forth_in) = RingBuffer::new(FIRST);
     let (back_out, back_in) = RingBuffer::new(FIRST);
-    let ((frames_here, frames_there), (messages_here, messages_there)) =
-        (Lane::pair(), Lane::pair());
+    let (frames, messages) = (Lane::pair(), Lane::pair());
+    let lanes = ((frames.0, messages.0), (frames.1, messages.1));
     let end = |out: &Arc<Direction>,
                inn: &Arc<Direction>,
                far,
@@ -326,11 +326,9 @@ pub(crate) fn pair(
         owed: false,
         by_halves: false,
     };
-    let here_lanes = (frames_here, messages_here);
-    let there_lanes = (frames_there, messages_there);
     (
-        end(&forth, &back, there, (forth_out, back_in), here_lanes),
-        end(&back, &forth, here, (back_out, forth_in), there_lanes),
+        end(&forth, &back, there, (forth_out, back_in), lanes.0),
+        end(&back, &forth, here, (back_out, forth_in), lanes.1),
     )
 }
 
@@ -828,27 +826,19 @@ mod tests {
         assert!(batch(&mut there).0 < emptied, "it was not taken");
     }
 
-    struct Owner(Arc<[u8; 100]>);
-    impl AsRef<[u8]> for Owner {
-        fn as_ref(&self) -> &[u8] {
-            &self.0[..]
-        }
-    }
-
     #[test]
     fn what_was_in_the_place_of_a_message_is_freed() {
         let (mut here, mut there, ..) = ends(9, 9);
-        let owned = Arc::new([0; 100]);
-        let body = || bytes::Bytes::from_owner(Owner(owned.clone()));
+        let body = bytes::Bytes::from(vec![0; 100]);
         let mut two = Message::from("first");
-        two.push_back(body());
-        for mut slot in [Message::from(body()), two] {
+        two.push_back(body.clone());
+        for mut slot in [Message::from(body.clone()), two] {
             here.push(&mut "new".into());
             assert!(there.pop_into(&mut slot));
             assert_eq!(slot.body(), "new");
             assert_eq!(slot.len(), 1);
         }
-        assert_eq!(Arc::strong_count(&owned), 1);
+        assert!(body.is_unique());
     }
 
     #[test]

@@ -47,12 +47,9 @@ impl Pattern for Pair {
     fn writable(&mut self, _: PipeId) {}
 
     fn send(&mut self, pipes: &mut Pipes, message: &mut Message) -> Result<(), SendErrorKind> {
-        match self.peer {
-            Some(peer) if pipes.can_send(peer) => {
-                pipes.send(peer, message);
-                Ok(())
-            }
-            _ => Err(SendErrorKind::WouldBlock),
+        match self.peer.is_some_and(|peer| pipes.try_send(peer, message)) {
+            true => Ok(()),
+            false => Err(SendErrorKind::WouldBlock),
         }
     }
 
