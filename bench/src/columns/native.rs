@@ -22,7 +22,7 @@ impl Library for Native {
     }
 
     fn about(&self) -> String {
-        "this source tree: send and recv, one background thread".to_owned()
+        "this source tree: send and recv_into, one background thread".to_owned()
     }
 
     fn grows(&self) -> bool {
@@ -41,7 +41,7 @@ impl Peer for Shared {
     type Socket = Blocking;
 
     fn socket(&self, kind: Kind, settings: &[Setting]) -> Blocking {
-        Blocking(socket(&self.0, kind, settings))
+        Blocking(socket(&self.0, kind, settings), xebec::Message::new())
     }
 
     fn start(socket: Blocking, job: Job) {
@@ -103,14 +103,13 @@ pub(super) fn proxy(front: xebec::Socket, back: xebec::Socket) {
     });
 }
 
-struct Blocking(xebec::Socket);
+struct Blocking(xebec::Socket, xebec::Message);
 
 impl Blocking {
     #[inline]
-    fn take(&self, size: usize) -> xebec::Message {
-        let message = self.0.recv().expect("received");
-        assert_eq!(message.body().len(), size, "a message of another size");
-        message
+    fn take(&mut self, size: usize) {
+        self.0.recv_into(&mut self.1).expect("received");
+        assert_eq!(self.1.body().len(), size, "a message of another size");
     }
 }
 
@@ -147,8 +146,8 @@ impl Socket for Blocking {
 
     #[inline]
     async fn echo(&mut self, size: usize) {
-        let message = self.take(size);
-        self.0.send(message).expect("sent");
+        self.take(size);
+        self.0.send(std::mem::take(&mut self.1)).expect("sent");
     }
 
     async fn close(self) {}

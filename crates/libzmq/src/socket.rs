@@ -175,9 +175,10 @@ impl Handle {
         let mut peer = None;
         let timeout = timeout(flags);
         // Who it is costs as much as the lock, as it is shared.
-        self.socket.recv_into(frame, timeout, |message, known| {
-            peer = (asked || message.len() > 1).then(|| known.clone());
-        })?;
+        self.socket
+            .recv_regarding(frame, timeout, |message, known| {
+                peer = (asked || message.len() > 1).then(|| known.clone());
+            })?;
         if frame.len() == 1 {
             return Ok((false, peer));
         }

@@ -327,7 +327,7 @@ impl Conn {
     pub(crate) fn next(&mut self, pool: &mut Pool, slot: &mut Message) -> Result<bool, Broken> {
         let mut reads = 0;
         loop {
-            if self.decode(pool, slot)? {
+            if self.decode_plain(slot) || self.decode(pool, slot)? {
                 if !self.readable && self.incoming.len() == 0 {
                     // It may be long until somebody asks again: ten thousand peers that said one
                     // thing each must not hold ten thousand buffers.
@@ -404,8 +404,32 @@ impl Conn {
         }
     }
 
-    /// Decodes one message from what was read.
-    #[inline]
+    /// Decodes a message of one frame that is wholly there and not encrypted, if that comes next: as nearly
+    /// always, and in half of the instructions.
+    #[inline(always)]
+    fn decode_plain(&mut self, slot: &mut Message) -> bool {
+        if matches!(self.phase, Phase::Traffic)
+            && self.body.is_none()
+            && self.partial.is_none()
+            && let Ok(Some(Header {
+                more: false,
+                command: false,
+                body_len,
+                header_len,
+            })) = self.framing.decode(self.incoming.bytes())
+            && body_len <= self.max_body
+            && header_len as u64 + body_len <= self.incoming.len() as u64
+        {
+            let body_len = body_len as usize;
+            slot.refill(self.incoming.memory(header_len), body_len);
+            self.incoming.consume(header_len + body_len);
+            return true;
+        }
+        false
+    }
+
+    /// Decodes one message of any kind from what was read.
+    #[inline(never)]
     fn decode(&mut self, pool: &mut Pool, slot: &mut Message) -> Result<bool, Broken> {
         match self.phase {
             Phase::Traffic | Phase::Sealed(_) => {}
@@ -456,23 +480,19 @@ impl Conn {
                 Opened { more, command } = open(cipher, body)?;
                 start += MESSAGE_OVERHEAD;
             }
-            let body = &self.incoming.bytes()[start..whole as usize];
+            let whole = whole as usize;
+            let body = &self.incoming.bytes()[start..whole];
             if command {
                 let owned = body.to_vec();
-                self.incoming.consume(whole as usize);
+                self.incoming.consume(whole);
                 if let Some(message) = self.command(&owned, pool)? {
                     *slot = message;
                     return Ok(true);
                 }
                 continue;
             }
-            if !more && self.partial.is_none() {
-                slot.refill(body);
-                self.incoming.consume(whole as usize);
-                return Ok(true);
-            }
             let frame = Frame::received(body);
-            self.incoming.consume(whole as usize);
+            self.incoming.consume(whole);
             if let Some(message) = self.frame(frame, more, false, pool)? {
                 *slot = message;
                 return Ok(true);
@@ -485,7 +505,7 @@ impl Conn {
         if bytes.is_empty() {
             return false;
         }
-        slot.refill(bytes);
+        slot.refill(bytes, bytes.len());
         self.incoming.consume(self.incoming.len());
         true
     }
@@ -591,28 +611,51 @@ impl Conn {
         }
     }
 
+    /// Whether a message is encoded as soon as it is sent, where so many bytes are a batch and so many messages may
+    /// wait: the kernel had room, and there is some of ours.
+    #[inline]
+    pub(crate) fn encodes_at_once(&self, batch: usize, mark: usize) -> bool {
+        self.writable
+            && self.unwritten() < batch
+            && self.unwritten_messages() < mark
+            && !self.in_handshake()
+    }
+
     /// Encodes a message into the outgoing buffer.
     #[inline]
     pub(crate) fn encode(&mut self, message: &Message, pool: &mut Pool) {
         if !matches!(self.phase, Phase::Traffic) || !message.is_data() {
             return self.encode_special(message, pool);
         }
-        let last = message.len() - 1;
-        for (i, frame) in message.frames().enumerate() {
-            let framing = self.framing;
-            match frame.shared() {
-                Some(body) if body.len() >= LARGE => {
-                    self.outgoing
-                        .append(pool, |out| framing.encode(i < last, false, body.len(), out));
-                    self.outgoing.append_shared(pool, body.clone());
-                }
-                _ => self.outgoing.append(pool, |out| {
-                    framing.encode(i < last, false, frame.len(), out);
-                    out.extend_from_slice(frame);
-                }),
-            }
+        match message.only() {
+            Some(frame) => self.encode_frame(frame, false, pool),
+            None => self.encode_frames(message, pool),
         }
         self.outgoing.end_message();
+    }
+
+    #[inline(never)]
+    fn encode_frames(&mut self, message: &Message, pool: &mut Pool) {
+        let last = message.len() - 1;
+        for (i, frame) in message.frames().enumerate() {
+            self.encode_frame(frame, i < last, pool);
+        }
+    }
+
+    #[inline]
+    fn encode_frame(&mut self, frame: &Frame, more: bool, pool: &mut Pool) {
+        let framing = self.framing;
+        match frame.shared() {
+            Some(body) if body.len() >= LARGE => {
+                self.outgoing
+                    .append(pool, |out| framing.encode(more, false, body.len(), out));
+                self.outgoing.append_shared(pool, body.clone());
+            }
+            _ => self.outgoing.append(pool, |out| {
+                framing.encode(more, false, frame.len(), out);
+                frame.append_to(out);
+            }),
+        }
     }
 
     /// The same for a message that goes to many peers, of which most take the same bytes; it has less than
@@ -628,7 +671,7 @@ impl Conn {
             let last = message.len() - 1;
             for (i, frame) in message.frames().enumerate() {
                 Framing::V2.encode(i < last, false, frame.len(), out);
-                out.extend_from_slice(frame);
+                frame.append_to(out);
             }
         });
         self.outgoing.append_common(pool);

@@ -30,7 +30,8 @@
 //!
 //! # Blocking, non-blocking, async
 //! Every operation has three forms over one engine: `recv` waits, `try_recv` does not,
-//! `recv_async` is a future for any executor. Sockets are `Send` and `Sync`. [`poll`] waits for
+//! `recv_async` is a future for any executor. Where many small messages come, `recv_into` has them take one place
+//! after the other, which is the fastest. Sockets are `Send` and `Sync`. [`poll`] waits for
 //! several sockets, descriptors and timers; [`proxy`](proxy()) joins two sockets into a device.
 //!
 //! # What is not there yet

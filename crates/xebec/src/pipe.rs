@@ -282,6 +282,12 @@ impl Pipe {
         }
     }
 
+    /// It is of use, and keeps each message.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        !(self.ending || self.failed || self.conflate)
+    }
+
     /// Whether another message may queue for a connection. In C, where the kernel takes no more, room
     /// comes in halves of the mark, as over inproc: libzmq's programs count on it.
     fn is_below_mark(&self) -> bool {
@@ -594,7 +600,7 @@ impl Pipes {
     pub(crate) fn has_room(&mut self, id: PipeId) -> bool {
         let pipe = &self.slab[id];
         match pipe.link {
-            Link::Wire(_) if !pipe.conflate && !pipe.ending && !pipe.failed => pipe.is_below_mark(),
+            Link::Wire(_) if pipe.is_plain() => pipe.is_below_mark(),
             _ => self.can_send(id),
         }
     }
@@ -604,8 +610,9 @@ impl Pipes {
     #[inline(always)]
     pub(crate) fn try_send(&mut self, id: PipeId, message: &mut Message) -> bool {
         let pipe = &mut self.slab[id];
+        let batch = self.pool.out_batch;
         // What nearly every call meets, with one look at the pipe.
-        if !(pipe.ending || pipe.failed || pipe.conflate) {
+        if pipe.is_plain() {
             match &mut pipe.link {
                 Link::Inproc(end) => {
                     let room = end.is_open() && end.has_room();
@@ -617,15 +624,13 @@ impl Pipes {
                     return room;
                 }
                 Link::Wire(conn)
-                    if conn.writable
-                        && pipe.outq.is_empty()
-                        && conn.unwritten_messages() < pipe.sndhwm
-                        && conn.unwritten() < self.pool.out_batch
-                        && !conn.in_handshake() =>
+                    if conn.encodes_at_once(batch, pipe.sndhwm) && pipe.outq.is_empty() =>
                 {
                     pipe.traffic.sent(message);
                     conn.encode(message, &mut self.pool);
-                    self.encoded(id);
+                    if !pipe.dirty || conn.unwritten() >= batch {
+                        self.encoded(id);
+                    }
                     return true;
                 }
                 _ => {}
@@ -646,7 +651,7 @@ impl Pipes {
         self.carry(id, message);
     }
 
-    /// A message is to go to many: [copies](Self::send_copy) of it follow.
+    /// A message is to go to many: [copies](Self::try_copy) of it follow.
     #[inline]
     pub(crate) fn begin_copies(&mut self) {
         if self.pool.common.len() >= 2 * self.pool.out_batch {
@@ -667,25 +672,31 @@ impl Pipes {
         self.pool.common.clear();
     }
 
-    /// Sends a copy of a message that goes to many.
+    /// Sends a copy of a message that goes to many down a pipe if that [can take it](Self::can_send).
     #[inline]
-    pub(crate) fn send_copy(&mut self, id: PipeId, message: &Message) {
+    pub(crate) fn try_copy(&mut self, id: PipeId, message: &Message) -> bool {
         let pipe = &mut self.slab[id];
-        if let Link::Wire(conn) = &mut pipe.link
+        let batch = self.pool.out_batch;
+        if pipe.is_plain()
+            && let Link::Wire(conn) = &mut pipe.link
+            && conn.encodes_at_once(batch, pipe.sndhwm)
             && pipe.outq.is_empty()
-            && conn.unwritten() < self.pool.out_batch
-            && !conn.in_handshake()
-            && !pipe.conflate
         {
             pipe.traffic.sent(message);
             match message.size() < LARGE {
                 true => conn.encode_common(message, &mut self.pool),
                 false => conn.encode(message, &mut self.pool),
             }
-            self.encoded(id);
-        } else {
+            if !pipe.dirty || conn.unwritten() >= batch {
+                self.encoded(id);
+            }
+            return true;
+        }
+        let room = self.can_send(id);
+        if room {
             self.send(id, &mut message.clone());
         }
+        room
     }
 
     /// Says what goes first on a connection that has just come up, before all that was queued.

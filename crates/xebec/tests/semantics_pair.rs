@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use support::*;
 use xebec::SocketType::{Pair, Stream};
-use xebec::{Context, EventKind, Message, Socket};
+use xebec::{Context, EventKind, Message, RecvError, Socket};
 
 // ---- PAIR ----
 
@@ -26,6 +26,36 @@ fn a_pair_talks_both_ways_in_order() {
             assert_eq!(recv(&a), message([b"b", &n.to_be_bytes()]));
             assert_eq!(recv(&b), message([b"a", &n.to_be_bytes()]));
         }
+    }
+}
+
+#[test]
+fn a_message_is_received_in_the_place_of_another() {
+    for transport in TRANSPORTS {
+        let context = Context::new();
+        let (a, b) = (socket(&context, Pair), socket(&context, Pair));
+        b.connect(&a.bind(&fresh(transport)).unwrap()).unwrap();
+        let long = vec![7; 20_000];
+        let sent = [
+            message([&b"three"[..], b"", b"frames"]),
+            Message::from("one"),
+            Message::from(&long),
+            Message::from(&long[..300]),
+            Message::from(""),
+            message([&long[..], b"two"]),
+            Message::from(&long[..64]),
+            Message::from(&long[..65]),
+        ];
+        let mut place = Message::from("what was there");
+        for _ in 0..2 {
+            sent.iter().for_each(|message| send(&b, message.clone()));
+            for message in &sent {
+                a.recv_into(&mut place).unwrap();
+                assert_eq!(&place, message, "{transport}");
+            }
+        }
+        a.set("rcvtimeo", "0").unwrap();
+        assert_eq!(a.recv_into(&mut place), Err(RecvError::WouldBlock));
     }
 }
 

@@ -344,6 +344,8 @@ fn news(options: Options, expected: [&str; 5]) {
             sub.connect(&endpoint).unwrap();
         }
         await_peers(&xpub, 2);
+        // A topic that is told when the connection comes up is told once, however often it is subscribed to.
+        subs.iter().for_each(|sub| await_peers(sub, 1));
         // Each step ends with a subscription of its own, so that it is known to be over.
         let mut mark = 0;
         let mut step = |sub: &Socket, change: &dyn Fn(&Socket)| -> String {

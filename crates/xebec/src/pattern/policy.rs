@@ -175,12 +175,12 @@ pub(crate) fn nodrop_room(pipes: &mut Pipes, peers: &[PipeId]) -> Result<(), Sen
 pub(crate) fn fan_out(pipes: &mut Pipes, peers: &[PipeId], message: &mut Message) {
     pipes.begin_copies();
     for &id in peers {
-        if !pipes.can_send(id) {
+        let room = match peers.len() {
+            1 => pipes.try_send(id, message),
+            _ => pipes.try_copy(id, message),
+        };
+        if !room {
             pipes.counters.dropped.high_water_mark += 1;
-        } else if peers.len() == 1 {
-            pipes.send(id, message);
-        } else {
-            pipes.send_copy(id, message);
         }
     }
     if peers.is_empty() {

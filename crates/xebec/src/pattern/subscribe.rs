@@ -75,9 +75,7 @@ impl Subscriber {
         }
         pipes.begin_copies();
         for id in self.inn.0.iter() {
-            if pipes.can_send(id) {
-                pipes.send_copy(id, message);
-            } else {
+            if !pipes.try_copy(id, message) {
                 pipes.counters.dropped.high_water_mark += 1;
             }
         }

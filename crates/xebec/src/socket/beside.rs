@@ -29,7 +29,7 @@ impl Core {
 impl State {
     /// The socket's only pipe, if it has a connection that brings messages for a receiver.
     fn only(&self) -> Option<(PipeId, &Conn)> {
-        if self.pipes.len() != 1 || self.pattern.consumes() {
+        if self.pipes.len() != 1 || self.consumes {
             return None;
         }
         let id = self.pipes.only()?;

@@ -143,6 +143,8 @@ pub(crate) struct State {
     /// What the C interface left here of options that this type does not have.
     pub(super) kept: Option<Box<Options>>,
     pub(super) pattern: Box<dyn Pattern>,
+    /// The pattern [consumes](Pattern::consumes) what arrives.
+    pub(super) consumes: bool,
     pub(crate) pipes: Pipes,
     pub(super) listeners: Slab<Listening>,
     pub(super) dialers: Slab<Dialer>,
@@ -289,6 +291,7 @@ impl Core {
             state: Mutex::new(State {
                 options: Arc::new(options),
                 kept,
+                consumes: pattern.consumes(),
                 pattern,
                 pipes,
                 listeners: Slab::new(),
@@ -406,7 +409,7 @@ impl Core {
             if !st.pipes.contains(id) || st.pipes.pipe(id).generation != generation {
                 continue;
             }
-            if st.pattern.consumes() {
+            if st.consumes {
                 st.consume(id);
             } else {
                 st.pattern.readable(id);
@@ -533,7 +536,7 @@ impl Core {
     /// cost as much as the message, the next pause is soon enough.
     #[inline]
     fn look_before_send(self: &Arc<Self>, st: &mut State) {
-        if !st.wired || !st.pattern.consumes() || st.pipes.is_deferring() {
+        if !st.wired || !st.consumes || st.pipes.is_deferring() {
             return;
         }
         let now = Instant::now();
@@ -548,21 +551,22 @@ impl Core {
     #[inline]
     pub(crate) fn recv(self: &Arc<Self>, patience: Patience<'_>) -> Result<Message, RecvError> {
         let mut received = Ok(Message::new());
-        self.recv_there(patience, &mut received);
+        if let Ok(slot) = &mut received
+            && let Err(error) = self.recv_into(patience, slot)
+        {
+            received = Err(error);
+        }
         received
     }
 
-    /// Receives a message, or why there is none, in the place of the message in `received`.
-    fn recv_there(
+    /// Receives a message in the place of the one in `slot`.
+    #[inline(never)]
+    pub(crate) fn recv_into(
         self: &Arc<Self>,
         patience: Patience<'_>,
-        received: &mut Result<Message, RecvError>,
-    ) {
-        if let Ok(slot) = received
-            && let Err(error) = self.recv_by(patience, slot, |_, _| {})
-        {
-            *received = Err(error);
-        }
+        slot: &mut Message,
+    ) -> Result<(), RecvError> {
+        self.recv_by(patience, slot, |_, _| {})
     }
 
     /// Receives into `slot`, and has `regard` look at the message while its pipe is surely there.
@@ -1147,7 +1151,7 @@ impl Core {
             st.pattern.writable(id);
         }
         if ready.readable {
-            if st.pattern.consumes() {
+            if st.consumes {
                 st.consume(id);
             } else {
                 st.pipes.mark_unread(id);
@@ -1168,7 +1172,7 @@ impl Core {
             if st.pipes.pipe(id).ending {
                 continue;
             }
-            if st.pattern.consumes() {
+            if st.consumes {
                 st.consume(id);
                 came = true;
             } else if st.pipes.pull(id) {

@@ -69,7 +69,7 @@ impl Socket {
     /// Receives into `message`, and has `regard` look at what is known of the peer, while that is surely
     /// known; with `timeout` as RCVTIMEO tells if that is `None`. It is called with the socket's lock held.
     #[doc(hidden)]
-    pub fn recv_into(
+    pub fn recv_regarding(
         &self,
         message: &mut Message,
         timeout: Option<Duration>,

@@ -350,7 +350,7 @@ impl Core {
         st.pattern.connected(&mut st.pipes, id);
         st.pipes.flush(id);
         st.pattern.writable(id);
-        if st.pattern.consumes() {
+        if st.consumes {
             st.consume(id);
         } else {
             st.pipes.mark_unread(id);

@@ -201,6 +201,16 @@ impl Socket {
         self.core.recv(Patience::Option)
     }
 
+    /// Receives a message in the place of the one in `message`; waits as [`recv`](Self::recv) does. Who
+    /// receives many small messages is spared the making of each, and its way to where it is wanted.
+    ///
+    /// # Errors
+    /// See [`RecvError`]; then what is in `message` is not to be relied on.
+    #[inline]
+    pub fn recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
+        self.core.recv_into(Patience::Option, message)
+    }
+
     /// Receives a message if there is one.
     ///
     /// # Errors
@@ -490,7 +500,7 @@ impl Core {
         for id in st.pipes.ids() {
             if st.pipes.pipe(id).attached {
                 st.pattern.writable(id);
-                if !st.pattern.consumes() && st.pipes.pull(id) {
+                if !st.consumes && st.pipes.pull(id) {
                     st.pattern.readable(id);
                 }
             }

@@ -66,6 +66,15 @@ macro_rules! receives {
             self.0.recv()
         }
 
+        /// See [`Socket::recv_into`].
+        ///
+        /// # Errors
+        /// See [`RecvError`].
+        #[inline]
+        pub fn recv_into(&self, message: &mut Message) -> Result<(), RecvError> {
+            self.0.recv_into(message)
+        }
+
         /// See [`Socket::try_recv`].
         ///
         /// # Errors

@@ -128,9 +128,16 @@ fn send(socket: &Socket, message: impl Into<Message>) -> anyhow::Result<()> {
 
 /// Receives, in the same way.
 fn recv(socket: &Socket) -> anyhow::Result<Message> {
+    let mut message = Message::new();
+    recv_into(socket, &mut message)?;
+    Ok(message)
+}
+
+/// Receives in the place of another message, in the same way.
+fn recv_into(socket: &Socket, message: &mut Message) -> anyhow::Result<()> {
     loop {
-        match socket.recv() {
-            Ok(message) => return Ok(message),
+        match socket.recv_into(message) {
+            Ok(()) => return Ok(()),
             Err(error) => {
                 interrupt::check()?;
                 if error != RecvError::Interrupted {

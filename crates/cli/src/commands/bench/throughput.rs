@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use xebec::{Context, Frame, Socket, SocketType};
 
 use super::{
-    Client, context, endpoint, processor_time, recv, seconds, size_text, socket, whereabouts,
+    Client, context, endpoint, processor_time, recv, recv_into, seconds, size_text, socket,
+    whereabouts,
 };
 use crate::args::{BenchEnds, Throughput, Transport};
 use crate::console::say;
@@ -99,10 +100,11 @@ fn send(context: &Context, ends: &BenchEnds, endpoint: &str, count: u64) -> anyh
 /// The binding end.
 fn receive(pull: &Socket, args: &Throughput) -> anyhow::Result<Value> {
     let before = processor_time();
-    check(recv(pull)?.size(), args.bench.size)?;
+    let mut message = recv(pull)?;
+    check(message.size(), args.bench.size)?;
     let start = Instant::now();
     for _ in 1..args.count {
-        let message = recv(pull)?;
+        recv_into(pull, &mut message)?;
         check(message.size(), args.bench.size)?;
     }
     let time = start.elapsed().max(Duration::from_nanos(1)).as_secs_f64();
