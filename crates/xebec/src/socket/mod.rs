@@ -204,6 +204,23 @@ impl Socket {
     /// Receives a message in the place of the one in `message`; waits as [`recv`](Self::recv) does. Who
     /// receives many small messages is spared the making of each, and its way to where it is wanted.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use xebec::{Context, Message, SocketType};
+    /// # let context = Context::new();
+    /// # let (push, pull) = (context.socket(SocketType::Push)?, context.socket(SocketType::Pull)?);
+    /// # push.connect(&pull.bind("inproc://numbers")?)?;
+    /// # for n in 0..100u8 { push.send([n])? }
+    /// let mut message = Message::new();
+    /// let mut sum = 0;
+    /// for _ in 0..100 {
+    ///     pull.recv_into(&mut message)?;
+    ///     sum += u64::from(message.body()[0]);
+    /// }
+    /// assert_eq!(sum, 4950);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// See [`RecvError`]; then what is in `message` is not to be relied on.
     #[inline]
