@@ -56,6 +56,7 @@ const TIMES: u64 = 100;
 /// In percent: compilers and C libraries differ by less, and whoever changes a path sees more.
 const SLACK: u64 = 15;
 
+/// So often a path is counted that seems to have become dearer.
 const TRIES: usize = 5;
 
 pub(crate) fn compare(request: &Request) -> Outcome {

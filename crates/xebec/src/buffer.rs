@@ -148,15 +148,15 @@ impl Incoming {
         &self.data[self.start..self.end]
     }
 
+    /// The same, for a frame to be decrypted where it is.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.data[self.start..self.end]
+    }
+
     /// The memory from the byte at `at` on, with what is behind the last.
     #[inline]
     pub(crate) fn memory(&self, at: usize) -> &[u8] {
         &self.data[self.start + at..]
-    }
-
-    /// The same, for a frame to be decrypted where it is.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.data[self.start..self.end]
     }
 
     #[inline]
