@@ -35,7 +35,10 @@ pub(crate) struct Lease {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Tick {
     /// The lease stands: tick again.
-    Again,
+    Again {
+        /// Its holder has been here since the last tick.
+        came: bool,
+    },
     /// A caller sleeps inside: it needs no tick until it leaves.
     Rest,
     /// The caller stopped coming: arm the set and drive what is left.
@@ -119,14 +122,17 @@ impl Lease {
         self.ticking
     }
 
-    /// The background thread's tick.
+    /// The background thread's tick, after the time of so many.
     #[must_use]
-    pub(crate) fn tick(&mut self) -> Tick {
-        let visited = self.patience > 0;
-        self.patience = self.patience.saturating_sub(1);
+    pub(crate) fn tick(&mut self, ticks: u8) -> Tick {
+        let before = self.patience;
+        let came = before == PATIENCE;
+        // It may have been here only just now.
+        let passed = if came { 1 } else { ticks };
+        self.patience = before.saturating_sub(passed);
         let tick = match () {
             () if self.armed => Tick::Done,
-            () if visited => Tick::Again,
+            () if before > 0 => Tick::Again { came },
             () if self.inside > 0 => Tick::Rest,
             () => Tick::TakeBack,
         };
@@ -134,7 +140,7 @@ impl Lease {
             self.armed = true;
             self.missed();
         }
-        self.ticking = tick == Tick::Again;
+        self.ticking = matches!(tick, Tick::Again { .. });
         tick
     }
 }
@@ -145,8 +151,9 @@ mod tests {
 
     /// Ticks until the lease's holder is missed.
     fn lose_patience(lease: &mut Lease) {
-        for _ in 0..PATIENCE {
-            assert_eq!(lease.tick(), Tick::Again);
+        for nth in 0..PATIENCE {
+            let came = nth == 0;
+            assert_eq!(lease.tick(1), Tick::Again { came });
         }
     }
 
@@ -155,12 +162,21 @@ mod tests {
         let mut lease = Lease::new();
         assert!(lease.take());
         assert!(lease.keep(), "the first lease starts the tick");
-        assert_eq!(lease.tick(), Tick::Again);
+        assert_eq!(lease.tick(1), Tick::Again { came: true });
         assert!(!lease.take());
         assert!(!lease.keep(), "it ticks already");
         lose_patience(&mut lease);
-        assert_eq!(lease.tick(), Tick::TakeBack);
+        assert_eq!(lease.tick(1), Tick::TakeBack);
         assert!(lease.is_armed() && !lease.is_ticking());
+    }
+
+    #[test]
+    fn a_tick_that_comes_after_the_time_of_many_counts_as_many() {
+        let mut lease = Lease::new();
+        assert!(lease.take() && lease.keep());
+        assert_eq!(lease.tick(PATIENCE), Tick::Again { came: true });
+        assert_eq!(lease.tick(PATIENCE), Tick::Again { came: false });
+        assert_eq!(lease.tick(1), Tick::TakeBack);
     }
 
     #[test]
@@ -177,7 +193,7 @@ mod tests {
         let taken_back = |lease: &mut Lease| {
             assert!(lease.take() && lease.keep());
             lose_patience(lease);
-            assert_eq!(lease.tick(), Tick::TakeBack);
+            assert_eq!(lease.tick(1), Tick::TakeBack);
         };
         assert_eq!(expected(taken_back), from_the_third_call);
     }
@@ -189,7 +205,7 @@ mod tests {
         lease.enter();
         assert!(lease.keep());
         lose_patience(&mut lease);
-        assert_eq!(lease.tick(), Tick::Rest);
+        assert_eq!(lease.tick(1), Tick::Rest);
         assert!(!lease.give_up(), "somebody sleeps inside");
         lease.leave();
         assert!(lease.give_back());

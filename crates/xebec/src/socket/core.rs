@@ -29,7 +29,7 @@ use crate::admission::HalfOpen;
 use crate::channel::Inbox;
 use crate::context::Shared;
 use crate::error::{RecvError, SendError, SendErrorKind, SocketError};
-use crate::io::{IoThread, Serviced};
+use crate::io::{IoThread, Next, Serviced};
 use crate::lease::{Lease, Tick};
 use crate::message::{Frame, Message};
 use crate::monitor::Monitors;
@@ -1313,42 +1313,51 @@ impl Serviced for Core {
         }
     }
 
-    fn tick(self: Arc<Self>) -> bool {
+    fn tick(self: Arc<Self>, ticks: u8) -> Next {
         let Some(mut st) = self.lock_for_tick() else {
-            return true;
+            // Whoever has it looks after the socket. If it has left anything to be done since a tick with which
+            // all was well, it has asked for this one.
+            return match ticks {
+                1 => Next::Soon,
+                _ => Next::Late,
+            };
         };
         if st.phase == Phase::Closed {
-            return false;
+            return Next::Never;
         }
         st.pipes.flush_in_time();
         self.settle(&mut st);
         st.pipes.prune_unread();
-        match st.lease.tick() {
-            Tick::Again => {
+        match st.lease.tick(ticks) {
+            Tick::Again { came } => {
                 // A caller that always finds something never looks for more: without this, peers
                 // that fell silent once would not be heard beside one that floods. One that has looked
                 // needs none of this: it would only find the lock taken.
-                if !st.harvested {
+                let looked = std::mem::take(&mut st.harvested) || !st.wired;
+                if !looked {
                     self.harvest(&mut st);
+                    st.harvested = false;
                 }
-                st.harvested = false;
                 if st.more {
                     self.drive_ahead(&mut st);
                 }
-                true
+                match came && looked && !st.more && !st.pipes.is_dirty() {
+                    true => Next::Late,
+                    false => Next::Soon,
+                }
             }
-            Tick::Rest | Tick::Done if !st.more => st.pipes.is_dirty(),
+            Tick::Rest | Tick::Done if !st.more => Next::soon_if(st.pipes.is_dirty()),
             tick => {
                 if tick == Tick::TakeBack {
                     self.arm(&st, true);
                 }
                 let came = self.drive_ahead(&mut st);
-                let again = st.more || st.pipes.is_dirty();
+                let next = Next::soon_if(st.more || st.pipes.is_dirty());
                 drop(st);
                 if came && self.signal.is_awaited() {
                     self.signal.raise();
                 }
-                again
+                next
             }
         }
     }
@@ -1380,7 +1389,7 @@ mod tests {
         let context = Context::new();
         let socket = context.socket(SocketType::Pull).unwrap();
         let held = socket.core().lock_for_link();
-        let tick = || socket.core().clone().tick();
+        let tick = || socket.core().clone().tick(1) != Next::Never;
         assert!((0..PASSED_TICKS).all(|_| tick()), "it is to come again");
         let (tell, told) = mpsc::channel();
         thread::scope(|scope| {
@@ -1393,6 +1402,33 @@ mod tests {
         // It has had the lock.
         let _held = socket.core().lock_for_link();
         assert!(tick());
+    }
+
+    #[test]
+    fn ticks_are_passed_over_while_the_caller_looks_after_everything() {
+        let context = Context::new();
+        let socket = context.socket(SocketType::Pull).unwrap();
+        socket.bind("tcp://127.0.0.1:*").unwrap();
+        let tick = |ticks| socket.core().clone().tick(ticks);
+        let comes = || {
+            let mut st = socket.core().lock();
+            let _ = st.lease.take();
+        };
+        let looks = || socket.core().lock().harvested = true;
+        comes();
+        looks();
+        assert_eq!(tick(1), Next::Late);
+        looks();
+        assert_eq!(tick(1), Next::Soon, "it has not come since");
+        comes();
+        assert_eq!(tick(2), Next::Soon, "it has not looked");
+        comes();
+        looks();
+        let held = socket.core().lock_for_link();
+        assert_eq!(tick(1), Next::Soon, "it is there, but was not before");
+        assert_eq!(tick(2), Next::Late, "it was there before");
+        drop(held);
+        assert_eq!(tick(8), Next::Late);
     }
 
     #[test]

@@ -564,8 +564,8 @@ impl Socket {
             return self.flaw != Flaw::PassesForGood;
         };
         self.prune_unread(&mut st);
-        match st.lease.tick() {
-            Tick::Again => {
+        match st.lease.tick(1) {
+            Tick::Again { .. } => {
                 if !st.harvested {
                     self.harvest(&mut st);
                 }
