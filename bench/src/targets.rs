@@ -94,7 +94,7 @@ static TARGETS: &[Target] = &[
     or(0.6e-6, target("req-inproc", Speed(0), XEBEC, Libzmq, 80.0)),
     target("req-inproc", Speed(1), XEBEC, Other(Speed(0)), 0.5),
     or(10e-6, target("req-tcp", Speed(0), C, Libzmq, 7.4)),
-    or(30e-6, target("req-tcp", Speed(0), TOKIO, Libzmq, 2.5)),
+    or(12e-6, target("req-tcp", Speed(0), TOKIO, Libzmq, 6.2)),
     target("req-tcp-spin0", Speed(0), XEBEC, Raw, 1.0 / 1.1),
     target("req-tcp-core", Speed(0), XEBEC, Row("req-tcp-core-spin0"), 1.0 / 1.2),
     target("req-tcp-busy", Speed(0), XEBEC, Row("req-tcp-busy-spin0"), 1.0 / 1.2),
