@@ -19,7 +19,7 @@ use slab::Slab;
 use crate::company::FLUSH;
 use crate::sys::{EventSet, Events, Wake};
 
-/// How often a leased socket is looked at: long enough to cost nothing, short enough that an application
+/// How often a leased socket is looked at: long enough to cost little, short enough that an application
 /// that turns to other work is not missed. Output that was too new for one tick leaves with the next, a
 /// millisecond after it was sent at the latest, unless others are at the socket then (`PASSED_TICKS`).
 const TICK: Duration = Duration::from_micros(900);
@@ -278,14 +278,14 @@ impl IoThread {
     }
 
     fn run_ticks(&self) {
-        let (due, ticks, mut hurry): (Vec<(usize, Arc<dyn Serviced>)>, _, _) = {
+        let (due, ticks, mut hurry) = {
             let mut state = self.state.lock();
             match state.next_tick {
                 Some(at) if at <= Instant::now() => {}
                 _ => return,
             }
             let ticking = std::mem::take(&mut state.ticking);
-            let due = ticking
+            let due: Vec<_> = ticking
                 .into_iter()
                 .filter_map(|token| Some((token, state.sockets.get(token)?.socket.clone())))
                 .collect();
@@ -314,6 +314,8 @@ impl IoThread {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
 
     struct Nobody;
@@ -326,13 +328,18 @@ mod tests {
         }
     }
 
+    /// A thread that looks after `socket`, whose set and token these are.
+    fn looking_after(socket: Arc<dyn Serviced>) -> (Arc<IoThread>, JoinHandle<()>, EventSet, u64) {
+        let (thread, handle) = IoThread::start("test".to_owned(), || Ok(())).expect("a thread");
+        let set = EventSet::new().expect("a set");
+        let token = thread.register(socket, set.as_fd()).expect("its place");
+        (thread, handle, set, token)
+    }
+
     /// A socket for each of many requests left as many timers, and the thread woke up for each.
     #[test]
     fn the_earliest_time_counts_and_goes_with_its_socket() {
-        let (thread, handle) = IoThread::start("test".to_owned(), || Ok(())).expect("a thread");
-        let set = EventSet::new().expect("a set");
-        let set = std::os::fd::AsFd::as_fd(&set);
-        let token = thread.register(Arc::new(Nobody), set).expect("its place");
+        let (thread, handle, set, token) = looking_after(Arc::new(Nobody));
         let hour = |hours: u64| Instant::now() + Duration::from_secs(3600 * hours);
         let earliest = hour(2);
         for at in [hour(3), earliest, hour(4)] {
@@ -340,7 +347,7 @@ mod tests {
         }
         assert_eq!(thread.state.lock().deadline(), Some(earliest));
         assert_eq!(thread.state.lock().timers.len(), 1);
-        thread.deregister(token, set);
+        thread.deregister(token, set.as_fd());
         assert_eq!(thread.state.lock().deadline(), None);
         thread.stop();
         handle.join().expect("it ends");
@@ -365,12 +372,9 @@ mod tests {
 
     #[test]
     fn ticks_are_passed_over_until_somebody_asks_for_one() {
-        let (thread, handle) = IoThread::start("test".to_owned(), || Ok(())).expect("a thread");
-        let set = EventSet::new().expect("a set");
-        let set = std::os::fd::AsFd::as_fd(&set);
         let (tell, told) = mpsc::channel();
         let patient = Arc::new(Patient(tell, Mutex::new(None)));
-        let token = thread.register(patient.clone(), set).expect("its place");
+        let (thread, handle, set, token) = looking_after(patient.clone());
         *patient.1.lock() = Some((thread.clone(), token));
         thread.start_tick(token);
         let next = || told.recv_timeout(Duration::from_secs(10)).expect("a tick");
@@ -387,7 +391,7 @@ mod tests {
         }
         thread.start_tick(token);
         assert!(!is_far());
-        thread.deregister(token, set);
+        thread.deregister(token, set.as_fd());
         thread.stop();
         handle.join().expect("it ends");
     }

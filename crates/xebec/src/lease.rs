@@ -37,7 +37,7 @@ pub(crate) enum Tick {
     /// The lease stands: tick again.
     Again {
         /// Its holder has been here since the last tick.
-        came: bool,
+        visited: bool,
     },
     /// A caller sleeps inside: it needs no tick until it leaves.
     Rest,
@@ -126,13 +126,13 @@ impl Lease {
     #[must_use]
     pub(crate) fn tick(&mut self, ticks: u8) -> Tick {
         let before = self.patience;
-        let came = before == PATIENCE;
-        // It may have been here only just now.
-        let passed = if came { 1 } else { ticks };
+        let visited = before == PATIENCE;
+        // Its holder may have been here only just now.
+        let passed = if visited { 1 } else { ticks };
         self.patience = before.saturating_sub(passed);
         let tick = match () {
             () if self.armed => Tick::Done,
-            () if before > 0 => Tick::Again { came },
+            () if before > 0 => Tick::Again { visited },
             () if self.inside > 0 => Tick::Rest,
             () => Tick::TakeBack,
         };
@@ -152,8 +152,8 @@ mod tests {
     /// Ticks until the lease's holder is missed.
     fn lose_patience(lease: &mut Lease) {
         for nth in 0..PATIENCE {
-            let came = nth == 0;
-            assert_eq!(lease.tick(1), Tick::Again { came });
+            let visited = nth == 0;
+            assert_eq!(lease.tick(1), Tick::Again { visited });
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let mut lease = Lease::new();
         assert!(lease.take());
         assert!(lease.keep(), "the first lease starts the tick");
-        assert_eq!(lease.tick(1), Tick::Again { came: true });
+        assert_eq!(lease.tick(1), Tick::Again { visited: true });
         assert!(!lease.take());
         assert!(!lease.keep(), "it ticks already");
         lose_patience(&mut lease);
@@ -174,8 +174,8 @@ mod tests {
     fn a_tick_that_comes_after_the_time_of_many_counts_as_many() {
         let mut lease = Lease::new();
         assert!(lease.take() && lease.keep());
-        assert_eq!(lease.tick(PATIENCE), Tick::Again { came: true });
-        assert_eq!(lease.tick(PATIENCE), Tick::Again { came: false });
+        assert_eq!(lease.tick(PATIENCE), Tick::Again { visited: true });
+        assert_eq!(lease.tick(PATIENCE), Tick::Again { visited: false });
         assert_eq!(lease.tick(1), Tick::TakeBack);
     }
 

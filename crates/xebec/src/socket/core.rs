@@ -1329,19 +1329,19 @@ impl Serviced for Core {
         self.settle(&mut st);
         st.pipes.prune_unread();
         match st.lease.tick(ticks) {
-            Tick::Again { came } => {
+            Tick::Again { visited } => {
                 // A caller that always finds something never looks for more: without this, peers
                 // that fell silent once would not be heard beside one that floods. One that has looked
                 // needs none of this: it would only find the lock taken.
-                let looked = std::mem::take(&mut st.harvested) || !st.wired;
+                let looked = st.harvested || !st.wired;
                 if !looked {
                     self.harvest(&mut st);
-                    st.harvested = false;
                 }
+                st.harvested = false;
                 if st.more {
                     self.drive_ahead(&mut st);
                 }
-                match came && looked && !st.more && !st.pipes.is_dirty() {
+                match visited && looked && !st.more && !st.pipes.is_dirty() {
                     true => Next::Late,
                     false => Next::Soon,
                 }
